@@ -1,0 +1,59 @@
+// base/http.h -- HTTP messages as values, shared by server and client.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json_fwd.h"
+#include "base/net.h"
+#include "base/result.h"
+
+namespace verge {
+
+/// Header fields; look-up ignores case, order of insertion is kept.
+class HttpHeaders {
+ public:
+  void set(std::string_view name, std::string_view value);
+  void add(std::string_view name, std::string_view value);
+  /// Empty when absent.
+  std::string_view get(std::string_view name) const;
+  bool has(std::string_view name) const;
+  const std::vector<std::pair<std::string, std::string>>& all() const { return fields_; }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+struct HttpRequest {
+  std::string method;  ///< Upper case.
+  std::string target;  ///< As sent: path and query, still encoded.
+  std::string path;    ///< Before '?', still percent-encoded; decode a segment after splitting.
+  std::map<std::string, std::string, std::less<>> query;  ///< Decoded; the last of equal keys counts.
+  HttpHeaders headers;
+  std::string body;
+  std::filesystem::path body_file;  ///< Set instead of body when the server spooled it; removed after the answer.
+  Peer peer;
+  bool is_tls = false;
+
+  /// Path segments, each percent-decoded; "/a/b%2Fc/" gives {"a", "b/c"}.
+  std::vector<std::string> segments() const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  HttpHeaders headers;
+  std::string body;
+  std::optional<std::filesystem::path> file;  ///< Sent instead of body; Range requests are answered.
+};
+
+/// 200 unless stated, Content-Type application/json; charset=utf-8.
+HttpResponse json_response(const Json& body, int status = 200);
+HttpResponse text_response(std::string_view text, int status = 200);
+
+}  // namespace verge

@@ -1,0 +1,57 @@
+// base/http_server.h -- HTTP/1.1 and WebSocket server on the loop, over TCP, TLS and unix sockets.
+//
+// Bounds: header 64 KiB, body by BodyPlan, idle 75 s, a request must arrive within 60 s of its
+// first byte (uploads: of their last progress). Keep-alive and pipelining are handled.
+// Threads: everything on the loop's thread; Respond may be called from any thread, once.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/http.h"
+#include "base/loop.h"
+#include "base/net.h"
+#include "base/websocket.h"
+
+namespace verge {
+
+using Respond = std::function<void(HttpResponse)>;
+
+/// How to receive a body, decided from the request's head. A larger body is answered 413.
+struct BodyPlan {
+  std::uint64_t bytes_max = 1U << 20U;
+  std::filesystem::path spool_folder;  ///< Not empty: the body goes to a file there (HttpRequest::body_file).
+};
+
+class HttpServer {
+ public:
+  struct Handlers {
+    /// Answers a request now or later. Not answering within 310 s closes the connection.
+    std::function<void(HttpRequest, Respond)> request;
+    /// Optional; default BodyPlan for all.
+    std::function<BodyPlan(const HttpRequest& head)> plan_body;
+    /// Optional: decides on an upgrade. Return false to refuse (403), or true and, in `protocol`, the
+    /// sub-protocol chosen from those offered.
+    std::function<bool(const HttpRequest& head, std::string& protocol)> accept_websocket;
+    std::function<void(const HttpRequest& head, std::shared_ptr<WebSocket>)> websocket;
+  };
+
+  HttpServer(Loop& loop, Handlers handlers);
+  ~HttpServer();
+
+  /// May be called several times, to listen in several places. Errors: as listen_tcp.
+  Result<std::uint16_t> listen(const ListenOptions& options);
+  Status listen_unix(const std::filesystem::path& path, unsigned mode);
+  void set_tls(TlsPointer tls);
+  /// Stops accepting and closes idle connections.
+  void close();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace verge

@@ -1,0 +1,59 @@
+// inference/session.h -- a loaded model, whatever engine runs it.
+//
+// The first engine is ONNX Runtime 1.28.0, opened with dlopen (docs/decisions/0002). Its threads never spin.
+// Threads: a Session's run() may be called from several threads at once.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "inference/tensor.h"
+
+namespace verge::inference {
+
+struct TensorInfo {
+  std::string name;
+  DataType type = DataType::float32;
+  Shape shape;  ///< -1 where the model leaves a dimension free.
+};
+
+struct SessionOptions {
+  int threads = 1;              ///< Of one run; 1 computes on the caller's thread.
+  std::string device = "cpu";
+};
+
+/// One named input of a run. The tensor must stay alive and unchanged during the call.
+struct NamedTensor {
+  std::string_view name;
+  const Tensor* tensor = nullptr;
+};
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual const std::vector<TensorInfo>& inputs() const = 0;
+  virtual const std::vector<TensorInfo>& outputs() const = 0;
+  /// Runs once; returns the outputs in the order of `wanted` (all outputs when empty). Errors: invalid_argument
+  /// (names, types, shapes: the message says what the model wants), internal (the engine's words).
+  virtual Result<std::vector<Tensor>> run(std::span<const NamedTensor> inputs,
+                                          std::span<const std::string_view> wanted = {}) = 0;
+  /// "onnxruntime 1.28.0 cpu"
+  virtual std::string engine() const = 0;
+  virtual std::string model_digest() const = 0;  ///< "sha256:…" of the file.
+};
+
+/// Finds the library: $VERGE_ONNXRUNTIME (a path), then libonnxruntime.so.1 beside the program, in ../lib, then the
+/// system's search. Opened once per process. Errors: unavailable (the message lists where it looked), corrupt (version).
+Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options = {});
+/// The same from bytes in memory.
+Result<std::unique_ptr<Session>> load_onnx_bytes(std::string_view bytes, const SessionOptions& options = {});
+/// "1.28.0", or why there is none.
+Result<std::string> onnx_runtime_version();
+
+}  // namespace verge::inference

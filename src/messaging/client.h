@@ -1,0 +1,71 @@
+// messaging/client.h -- an MQTT 3.1.1 client that stays connected.
+//
+// Reconnects with back-off and jitter, asks for fresh credentials at each attempt, subscribes again, and sends
+// unacknowledged QoS 1 publishes again in their order, before newer ones.
+// Threads: everything on the loop's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/loop.h"
+#include "base/net.h"
+#include "base/result.h"
+
+namespace verge::messaging {
+
+struct ClientOptions {
+  ConnectOptions connect;
+  std::string websocket_target;  ///< Not empty: MQTT over WebSocket at this path (sub-protocol "mqtt").
+  std::string client_id;
+  std::string username;
+  bool clean_session = false;
+  std::uint16_t keep_alive_s = 60;
+  std::size_t inflight_max = 256;       ///< QoS 1 publishes on the wire without PUBACK.
+  std::size_t queued_max = 10'000;      ///< Publishes waiting; more are refused with limit.
+  std::size_t packet_bytes_max = 512U << 10U;
+  std::chrono::milliseconds retry_delay_min{500};
+  std::chrono::milliseconds retry_delay_max{30'000};
+};
+
+class Client {
+ public:
+  struct Handlers {
+    /// The password of the next attempt (a SAS token), now or later. An error counts as a failed attempt.
+    std::function<void(std::function<void(Result<std::string>)>)> password;
+    /// After CONNACK and the renewed subscriptions. session_present as the server said.
+    std::function<void(bool session_present)> connected;
+    std::function<void(const Error& reason)> disconnected;  ///< Also after a failed attempt.
+    /// A message; for QoS 1 PUBACK follows when the call returns.
+    std::function<void(std::string_view topic, std::string_view payload, std::uint8_t qos)> message;
+  };
+
+  Client(Loop& loop, ClientOptions options, Handlers handlers);
+  ~Client();
+
+  void start();
+  /// DISCONNECT, then closed; pending publishes get unavailable.
+  void stop();
+  bool is_connected() const;
+  /// Remembered over reconnects. `done` (may be empty) gets the first SUBACK's verdict.
+  void subscribe(std::string_view filter, std::uint8_t qos, std::function<void(Status)> done = {});
+  void unsubscribe(std::string_view filter);
+  /// qos 0: sent if connected, else dropped (done gets unavailable). qos 1: done when PUBACK came, however many
+  /// reconnects that takes. Errors: limit when the queue is full.
+  Status publish(std::string_view topic, std::string_view payload, std::uint8_t qos,
+                 std::function<void(Status)> done = {});
+  std::size_t unacknowledged_count() const;
+  /// Drops the connection and connects again, with new credentials (before a token ends).
+  void reconnect();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace verge::messaging

@@ -1,0 +1,53 @@
+// pipeline/executor.h -- runs one pipeline: threads, queues, deadlines, drop policy, counting.
+//
+// Each source has a thread; each stream's chain of stages runs in order on the worker pool; shared stages are fed
+// through bounded queues. in = out + dropped + failed holds exactly for every stage (metrics verge_stage_packets_total).
+// Threads: start and stop from the control thread; live and methods from any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "pipeline/pipeline_file.h"
+#include "pipeline/stage.h"
+
+namespace verge::pipeline {
+
+struct ExecutorOptions {
+  std::size_t workers = 2;
+  std::size_t queue_packets_max = 8;       ///< Per stage and stream; live sources drop the oldest, others wait.
+  std::int64_t deadline_us = 0;            ///< Packets older than this at a stage's door are dropped (live sources); 0: never.
+};
+
+struct StreamState {
+  std::string name, family, kind;   ///< family: "vision", "audio", "telemetry" by the payload seen; "" before the first.
+  std::uint64_t packets = 0, dropped = 0;
+  double rate_hz = 0;               ///< Over the last 5 s.
+  std::string error;                ///< The last source error, while it lasts.
+};
+
+class Executor {
+ public:
+  /// Makes every source, stage and sink and opens them. Errors: the first one's, saying which; nothing runs then.
+  static Result<std::unique_ptr<Executor>> make(const PipelineSpec& spec, const Catalog& catalog, Context context,
+                                                ExecutorOptions options);
+  virtual ~Executor() = default;   ///< Stops.
+  virtual void start() = 0;
+  /// Stops sources, drains, closes.
+  virtual void stop() = 0;
+  /// Blocks until all sources ended (files) or stop() was called.
+  virtual void wait() = 0;
+  virtual std::vector<StreamState> streams() const = 0;
+  /// The methods that sources and stages offer.
+  virtual std::vector<std::string> method_names() const = 0;
+  /// 404 when nobody offers it.
+  virtual MethodReply call_method(const std::string& name, const Json& parameters) = 0;
+  /// While set, `tap` gets the last packet of each chain of this stream, and its events, from worker threads. Null removes it.
+  virtual void set_tap(const std::string& stream, std::function<void(const Packet&)> tap) = 0;
+};
+
+}  // namespace verge::pipeline
