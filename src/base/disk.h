@@ -39,7 +39,7 @@ class Disk {
   virtual Status rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   /// Makes a folder's entries durable (fsync of the directory).
   virtual Status sync_folder(const std::filesystem::path& folder) = 0;
-  /// File names (no paths), sorted; empty when the folder does not exist.
+  /// Names of the files in it (no paths, no folders), sorted; empty when the folder does not exist.
   virtual Result<std::vector<std::string>> list(const std::filesystem::path& folder) const = 0;
   virtual Result<std::uint64_t> free_bytes(const std::filesystem::path& folder) const = 0;
 };
@@ -69,12 +69,14 @@ class FaultyDisk final : public Disk {
   /// it may keep a prefix chosen by `seed`. Files opened before stay valid but detached.
   void lose_power(std::uint64_t seed);
   void set_capacity_bytes(std::uint64_t bytes);
-  /// The next `count` syncs fail (and lose what they should have kept).
+  /// The next `count` syncs, of files or folders, fail; a file loses what it should have kept.
   void fail_syncs(int count);
+  /// Files' syncs that succeeded.
   std::uint64_t sync_count() const;
 
+  struct State;  ///< Shared with the files.
+
  private:
-  struct State;
   std::shared_ptr<State> state_;
 };
 

@@ -34,9 +34,11 @@ inline constexpr std::size_t kDesiredBytesMax = 32U << 10U;
 inline constexpr std::size_t kReportedBytesMax = 32U << 10U;
 inline constexpr int kTwinDepthMax = 10;
 
-/// Checks keys, depth, values and (after merging) size. Errors: invalid_argument or limit in Azure's words.
+/// Checks keys, depth, values and (after merging) size. Errors: invalid_argument or limit in Azure's words, which
+/// begin with `what`, e.g. 'Properties.Reported'.
 Status check_properties(const Json& patch, const Json& merged, std::size_t bytes_max, std::string_view what);
-/// Merges (null deletes), counts the version up and stamps metadata. Errors: those of check_properties; unchanged then.
+/// Merges (null deletes), counts the version up and stamps metadata. Top-level $version and $metadata are ignored:
+/// clients write back what they read. Errors: those of check_properties; unchanged then.
 Status patch_properties(Properties& properties, const Json& patch, std::int64_t now_us, std::size_t bytes_max,
                         std::string_view what);
 /// Replaces everything.
@@ -44,7 +46,7 @@ Status replace_properties(Properties& properties, const Json& values, std::int64
                           std::string_view what);
 /// {..., "$version": n} and with_metadata also "$metadata".
 Json to_json(const Properties& properties, bool with_metadata);
-/// The difference as a merge patch: patch applied to `from` gives `to`.
+/// The difference as a merge patch: applied to `from` it gives `to`, as long as `to` holds no null (twins hold none).
 Json difference(const Json& from, const Json& to);
 
 }  // namespace verge::contract
