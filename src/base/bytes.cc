@@ -1,11 +1,10 @@
 #include "base/bytes.h"
 
-#include <fmt/format.h>
-#include <sys/random.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fmt/format.h>
+#include <sys/random.h>
 
 #if defined(__SSE4_2__)
 #include <nmmintrin.h>

@@ -13,14 +13,14 @@
 namespace verge {
 
 struct KeyAndCertificate {
-  std::string key_pem;          ///< PKCS #8, unencrypted: store with mode 0600.
-  std::string certificate_pem;  ///< The certificate alone; append the issuer's for a chain.
+  std::string key_pem{};          ///< PKCS #8, unencrypted: store with mode 0600.
+  std::string certificate_pem{};  ///< The certificate alone; append the issuer's for a chain.
 };
 
 struct CertificateRequest {
-  std::string common_name;
-  std::vector<std::string> dns_names;  ///< Subject alternative names; modern clients ignore the common name.
-  std::vector<std::string> ip_addresses;
+  std::string common_name{};
+  std::vector<std::string> dns_names{};  ///< Subject alternative names; modern clients ignore the common name.
+  std::vector<std::string> ip_addresses{};
   int days = 365;
   bool is_authority = false;
   bool for_client = false;  ///< Adds clientAuth beside serverAuth.

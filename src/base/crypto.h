@@ -39,6 +39,7 @@ class Sha256 {
 std::string hmac_sha256(std::string_view key, std::string_view message);
 
 /// A salted scrypt hash as text, with its parameters; verify compares in constant time.
+/// Cost: about 0.2 s and 16 MiB each, on purpose; call from a worker.
 std::string hash_password(std::string_view password);
 bool verify_password(std::string_view password, std::string_view hash);
 

@@ -1,6 +1,5 @@
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -37,16 +36,20 @@ struct Content {
     }
     unsynced.clear();
   }
-  /// The file's end as of the last sync; nothing below it was cut since when `is_only_longer`.
-  std::uint64_t synced_size() const { return unsynced.empty() ? bytes.size() : unsynced.front().size_before; }
+  /// What was appended since the last sync; empty when synced bytes changed as well.
+  std::string appended() const {
+    const std::uint64_t synced_size = unsynced.empty() ? bytes.size() : unsynced.front().size_before;
+    const bool is_append_only =
+        std::all_of(unsynced.begin(), unsynced.end(), [&](const Undo& undo) { return undo.offset >= synced_size; });
+    return is_append_only && bytes.size() > synced_size ? bytes.substr(synced_size) : "";
+  }
 };
 using ContentPointer = std::shared_ptr<Content>;
 using Entries = std::map<fs::path, ContentPointer>;
 
 /// What a power cut leaves of a file: the synced bytes and perhaps a part of what was appended.
 ContentPointer after_power_cut(Content content, std::mt19937_64& random) {
-  const std::uint64_t synced = content.synced_size();
-  std::string tail = content.bytes.size() > synced ? content.bytes.substr(synced) : "";
+  const std::string tail = content.appended();
   content.take_back_unsynced();
   if (!tail.empty()) content.bytes += tail.substr(0, random() % (tail.size() + 1));
   return std::make_shared<Content>(std::move(content));

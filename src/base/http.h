@@ -31,14 +31,15 @@ class HttpHeaders {
 };
 
 struct HttpRequest {
-  std::string method;  ///< Upper case.
-  std::string target;  ///< As sent: path and query, still encoded.
-  std::string path;    ///< Before '?', still percent-encoded; decode a segment after splitting.
-  std::map<std::string, std::string, std::less<>> query;  ///< Decoded; the last of equal keys counts.
-  HttpHeaders headers;
-  std::string body;
-  std::filesystem::path body_file;  ///< Set instead of body when the server spooled it; removed after the answer.
-  Peer peer;
+  std::string method{};  ///< Upper case.
+  std::string target{};  ///< As sent: path and query, still encoded.
+  std::string path{};    ///< Before '?', still percent-encoded; decode a segment after splitting.
+  /// Decoded, here + means a blank; the last of equal keys counts.
+  std::map<std::string, std::string, std::less<>> query{};
+  HttpHeaders headers{};
+  std::string body{};
+  std::filesystem::path body_file{};  ///< Set instead of body when the server spooled it; removed after the answer.
+  Peer peer{};
   bool is_tls = false;
 
   /// Path segments, each percent-decoded; "/a/b%2Fc/" gives {"a", "b/c"}.
@@ -47,10 +48,21 @@ struct HttpRequest {
 
 struct HttpResponse {
   int status = 200;
-  HttpHeaders headers;
-  std::string body;
-  std::optional<std::filesystem::path> file;  ///< Sent instead of body; Range requests are answered.
+  HttpHeaders headers{};
+  std::string body{};
+  std::optional<std::filesystem::path> file{};  ///< Sent instead of body; Range requests are answered.
 };
+
+/// Fills target, path and query. Takes the origin form ("/path?query"), "*", and the absolute form
+/// ("http://host/path", which loses its host). Errors: invalid_argument on a broken % escape, a control
+/// character or another form.
+Status set_target(HttpRequest& request, std::string_view target);
+
+/// The standard reason phrase of a status: "Not Found"; "Status" for an unknown one.
+std::string_view reason_phrase(int status);
+
+/// True for texts that differ at most in the case of A-Z.
+bool equal_ignoring_case(std::string_view a, std::string_view b);
 
 /// 200 unless stated, Content-Type application/json; charset=utf-8.
 HttpResponse json_response(const Json& body, int status = 200);

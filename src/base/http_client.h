@@ -16,21 +16,22 @@ namespace verge {
 
 struct HttpCall {
   std::string method = "GET";
-  std::string url;  ///< "https://host:port/path", or with unix_socket "http://engine/v1.41/…".
-  HttpHeaders headers;
-  std::string body;
-  std::filesystem::path upload_file;    ///< Not empty: the file is the body (streamed).
-  std::filesystem::path unix_socket;
-  std::string trust_pem;                ///< Empty: the system's bundle.
-  std::string certificate_pem, key_pem; ///< A client certificate, when both are set.
-  std::chrono::milliseconds timeout{30'000};          ///< Whole call; 0 for none (event streams).
+  std::string url{};  ///< "https://host:port/path", or with unix_socket "http://engine/v1.41/…".
+  HttpHeaders headers{};
+  std::string body{};
+  std::filesystem::path upload_file{};  ///< Not empty: the file is the body (streamed).
+  std::filesystem::path unix_socket{};
+  std::string trust_pem{};                    ///< Empty: the system's bundle.
+  std::string certificate_pem{}, key_pem{};   ///< A client certificate, when both are set.
+  bool follow_redirects = false;              ///< Up to 5; credentials in headers stay with the first host.
+  std::chrono::milliseconds timeout{30'000};  ///< Whole call; 0 for none (event streams).
   std::chrono::milliseconds connect_timeout{5'000};
-  std::size_t body_bytes_max = 64U << 20U;            ///< Of the answer, when no `sink` is given.
+  std::size_t body_bytes_max = 64U << 20U;  ///< Of the answer, when no `sink` is given.
   /// Gets the answer's body in pieces instead of HttpResponse::body; return false to end the call
   /// (then fetch returns what it has). Called only for 2xx answers.
-  std::function<bool(std::string_view piece)> sink;
+  std::function<bool(std::string_view piece)> sink{};
   /// Polled about once a second; return true to cancel (error: unavailable).
-  std::function<bool()> is_cancelled;
+  std::function<bool()> is_cancelled{};
 };
 
 /// Any HTTP status is a success here; see require_success. Errors: unavailable (no connection, TLS

@@ -1,12 +1,11 @@
 #include "base/log.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/time.h"
 

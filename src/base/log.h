@@ -31,8 +31,8 @@ struct LogField {
   LogField(std::string_view name, const std::string& text) : key(name), value(text) {}
   LogField(std::string_view name, bool fact) : key(name), value(fact ? "true" : "false") {}
   template <class Number>
-    requires(std::is_arithmetic_v<Number>)
-  LogField(std::string_view name, Number number) : key(name), value(std::to_string(number)) {}
+  requires(std::is_arithmetic_v<Number>) LogField(std::string_view name, Number number)
+      : key(name), value(std::to_string(number)) {}
 };
 using LogFields = std::initializer_list<LogField>;
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/result.h"
 #include "base/time.h"
 
 namespace verge {

@@ -1,15 +1,14 @@
 #include "base/metrics.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <fmt/format.h>
 #include <fstream>
 #include <limits>
 #include <mutex>
+#include <unistd.h>
 #include <variant>
 
 #include "base/assert.h"
@@ -229,9 +228,9 @@ std::string Metrics::to_text() const {
   for (const auto& [name, family] : impl_->families) {
     append_head(out, name, family.help, family.type);
     for (const auto& [labels, series] : family.series) {
-      std::visit([&, &family_name = name, &text = labels](const auto& metric) {
-        append_series(out, family_name, text, *metric);
-      }, series);
+      std::visit([&, &family_name = name,
+                  &text = labels](const auto& metric) { append_series(out, family_name, text, *metric); },
+                 series);
     }
   }
   append_process(out);

@@ -19,13 +19,14 @@ namespace verge {
 
 /// Who is at the other end, as far as the transport knows.
 struct Peer {
-  std::string address;                 ///< "127.0.0.1:5000" or "unix".
-  std::string certificate_thumbprint;  ///< Of a client certificate that the TLS layer verified; else empty.
-  std::int64_t pid = 0;                ///< Unix sockets only (SO_PEERCRED).
+  std::string address{};                 ///< "127.0.0.1:5000" or "unix".
+  std::string certificate_thumbprint{};  ///< Of a client certificate that the TLS layer verified; else empty.
+  std::int64_t pid = 0;                  ///< Unix sockets only (SO_PEERCRED).
   std::int64_t uid = -1;
 };
 
-/// A connected byte stream. The owner keeps the shared pointer; after closed() no call-back follows.
+/// A connected byte stream. The owner keeps the shared pointer (dropping it closes the stream at
+/// once) and lets go of it before the loop ends; after closed() no call-back follows.
 class Connection {
  public:
   struct Handler {
@@ -33,9 +34,11 @@ class Connection {
     std::function<void(std::string_view bytes)> bytes;
     /// Exactly once: the peer closed (code unavailable) or the transport failed. Not called after close().
     std::function<void(const Error& reason)> closed;
+    /// Optional: the kernel took everything that was queued; time to queue more of something long.
+    std::function<void()> drained{};
   };
   virtual ~Connection() = default;
-  /// Begins reading. Call once.
+  /// Begins reading. A later call hands the stream over to another handler.
   virtual void start(Handler handler) = 0;
   /// Queues bytes; everything queued in one turn of the loop leaves in one system call.
   virtual void send(std::string_view bytes) = 0;
@@ -53,9 +56,9 @@ using ConnectionPointer = std::shared_ptr<Connection>;
 
 /// PEM texts. A server needs certificate chain and key; a client needs trust (empty = system bundle).
 struct TlsOptions {
-  std::string certificate_chain_pem;
-  std::string key_pem;
-  std::string trust_pem;
+  std::string certificate_chain_pem{};
+  std::string key_pem{};
+  std::string trust_pem{};
   bool request_client_certificate = false;  ///< Server: ask, accept none; a given one is reported, not judged by chain.
 };
 
@@ -70,8 +73,8 @@ using TlsPointer = std::shared_ptr<TlsContext>;
 
 struct ListenOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;        ///< 0 picks a free one; see Listener::port().
-  TlsPointer tls;                ///< Null: plain.
+  std::uint16_t port = 0;                   ///< 0 picks a free one; see Listener::port().
+  TlsPointer tls{};                         ///< Null: plain.
   bool bind_before_address_exists = false;  ///< IP_FREEBIND: the container bridge may not be up yet.
   std::size_t connections_max = 4096;       ///< More are closed at once, counted in refused_count().
   std::chrono::milliseconds handshake_timeout{10'000};
@@ -96,10 +99,10 @@ Result<std::unique_ptr<Listener>> listen_unix(Loop& loop, const std::filesystem:
                                               Listener::OnConnection on_connection);
 
 struct ConnectOptions {
-  std::string host;
+  std::string host{};
   std::uint16_t port = 0;
-  TlsPointer tls;                  ///< Null: plain. The certificate must match `host` (or server_name).
-  std::string server_name;         ///< When it differs from host.
+  TlsPointer tls{};           ///< Null: plain. The certificate must match `host` (or server_name).
+  std::string server_name{};  ///< When it differs from host.
   std::chrono::milliseconds timeout{10'000};
 };
 /// Calls `done` once, on the loop.

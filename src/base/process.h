@@ -13,19 +13,19 @@
 namespace verge {
 
 struct ProcessOptions {
-  std::vector<std::string> arguments;          ///< arguments[0] is the program (looked up in PATH).
-  std::map<std::string, std::string> environment;  ///< Added to ours.
-  std::filesystem::path folder;                ///< Working folder; empty: ours.
-  std::filesystem::path log_file;              ///< Standard output and error are appended there; empty: ours.
-  bool own_session = false;                    ///< setsid: outlives our terminal.
+  std::vector<std::string> arguments{};              ///< arguments[0] is the program (looked up in PATH).
+  std::map<std::string, std::string> environment{};  ///< Added to ours.
+  std::filesystem::path folder{};                    ///< Working folder; empty: ours.
+  std::filesystem::path log_file{};                  ///< Standard output and error are appended there; empty: ours.
+  bool own_session = false;                          ///< setsid: outlives our terminal.
 };
 
 /// Starts and does not wait. Errors: not_found when there is no such program.
 Result<pid_t> start_process(const ProcessOptions& options);
 
 struct ProcessOutput {
-  int exit_code = 0;  ///< 128 + signal when killed.
-  std::string output; ///< Standard output and error together, at most 1 MiB.
+  int exit_code = 0;     ///< 128 + signal when killed.
+  std::string output{};  ///< Standard output and error together, at most 1 MiB.
 };
 /// Starts, waits, collects. Errors: not_found, timeout (the child is killed).
 Result<ProcessOutput> run_process(ProcessOptions options, std::chrono::milliseconds timeout);

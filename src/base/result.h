@@ -91,9 +91,8 @@ using Status = Result<Done>;
 #define VERGE_CHECK(expression) \
   if (auto verge_status = (expression); !verge_status) return std::move(verge_status).error()
 /// VERGE_TRY(auto model, load(path)); -- declares `model`, or returns load's error.
-#define VERGE_TRY(declaration, expression) \
-  VERGE_TRY_(VERGE_JOIN(verge_try_, __LINE__), declaration, expression)
-#define VERGE_TRY_(temporary, declaration, expression)  \
-  auto temporary = (expression);                        \
-  if (!temporary) return std::move(temporary).error();  \
+#define VERGE_TRY(declaration, expression) VERGE_TRY_(VERGE_JOIN(verge_try_, __LINE__), declaration, expression)
+#define VERGE_TRY_(temporary, declaration, expression) \
+  auto temporary = (expression);                       \
+  if (!temporary) return std::move(temporary).error(); \
   declaration = *std::move(temporary)

@@ -1,10 +1,9 @@
 #include "base/time.h"
 
-#include <fmt/format.h>
-#include <time.h>
-
 #include <chrono>
+#include <fmt/format.h>
 #include <fstream>
+#include <time.h>
 
 namespace verge {
 namespace {

@@ -23,21 +23,26 @@ class WebSocket {
     std::function<void(const Error& reason)> closed;  ///< Once, unless we closed.
   };
   virtual ~WebSocket() = default;
+  /// Begins reading. Dropping the last pointer closes at once.
   virtual void start(Handler handler) = 0;
   virtual void send_text(std::string message) = 0;
   virtual void send_binary(std::string message) = 0;
   /// Bytes queued and not yet taken by the kernel: drop frames instead of queueing without end.
   virtual std::size_t unsent_bytes() const = 0;
+  /// Back-pressure: while paused nothing is read.
+  virtual void pause_reading(bool paused) = 0;
+  /// Says goodbye and closes; no call-back follows.
   virtual void close() = 0;
   virtual const Peer& peer() const = 0;
 };
 
 struct WebSocketOptions {
-  ConnectOptions connect;
+  ConnectOptions connect{};
   std::string target = "/";
-  HttpHeaders headers;
-  std::string protocol;  ///< Sub-protocol to ask for; empty for none.
+  HttpHeaders headers{};
+  std::string protocol{};  ///< Sub-protocol to ask for; empty for none.
 };
+/// Calls `done` once, on the loop. Errors: as connect_tcp; unavailable when the server refuses the upgrade.
 void connect_websocket(Loop& loop, const WebSocketOptions& options,
                        std::function<void(Result<std::shared_ptr<WebSocket>>)> done);
 
