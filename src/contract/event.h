@@ -27,14 +27,15 @@ struct Span {
 
 struct Event {
   int version = 1;
-  std::string id;        ///< Unique: a UUID.
-  std::string type;      ///< What happened, dotted: "zone.entered", "line.crossed", "speech.final", "anomaly.score", "anomaly.alarm".
-  std::string family;    ///< "vision", "audio" or "telemetry".
+  std::string id;      ///< Unique: a UUID.
+  std::string type;    ///< What happened, dotted: "zone.entered", "line.crossed", "speech.final", "anomaly.score",
+                       ///< "anomaly.alarm".
+  std::string family;  ///< "vision", "audio" or "telemetry".
   std::string device, module, stream, source;
-  std::int64_t captured_us = 0;   ///< When it happened by the device's wall clock, microseconds since the Unix epoch.
-  std::string boot_id;            ///< With monotonic_us: a time that does not jump.
+  std::int64_t captured_us = 0;  ///< When it happened by the device's wall clock, microseconds since the Unix epoch.
+  std::string boot_id;           ///< With monotonic_us: a time that does not jump.
   std::int64_t monotonic_us = 0;
-  std::uint64_t sequence = 0;     ///< Counts up per module, without holes; set by the sink.
+  std::uint64_t sequence = 0;  ///< Counts up per module, without holes; set by the sink.
   std::int64_t duration_us = 0;
   std::string label;              ///< What it is about: "person", the spoken text, the alarm's kind.
   double score = 0;               ///< 0..1 where it is a probability; else the rule's own scale.
@@ -48,7 +49,8 @@ struct Event {
   std::string pipeline;               ///< Hash of the effective pipeline: "sha256:…".
   std::vector<std::string> evidence;  ///< Digests of stored evidence.
   std::string explanation;            ///< A sentence for a person.
-  std::string extension_json = "{}";  ///< A JSON object of further facts, e.g. {"in": 3, "out": 1} or {"threshold": 4.2}.
+  std::string extension_json =
+      "{}";  ///< A JSON object of further facts, e.g. {"in": 3, "out": 1} or {"threshold": 4.2}.
 };
 
 /// Leaves out members that are empty, except v, id, type, family, device, module, stream, captured_us, sequence.

@@ -29,10 +29,11 @@ struct ModuleSpec {
   PullPolicy pull_policy = PullPolicy::on_create;
   std::uint32_t startup_order = 4294967295U;
   std::map<std::string, std::string> environment;
-  std::string image;              ///< With tag; ":latest" is added when there is none.
+  std::string image;                     ///< With tag; ":latest" is added when there is none.
   Json create_options = Json::object();  ///< The joined createOptions pieces, parsed.
-  Json original = Json::object(); ///< As written, for the report.
-  /// Re-create when any of these differ (status alone means start or stop). create_options compare as JSON.
+  Json original = Json::object();        ///< As written, for the report.
+  /// True when a container made for `other` serves this one too: all but the status is equal (a differing status means
+  /// start or stop). create_options compare as JSON.
   bool needs_same_container(const ModuleSpec& other) const;
 };
 
@@ -55,11 +56,12 @@ struct DeploymentStatus {
 struct AgentConfig {
   std::string schema_version = "1.1";
   std::map<std::string, RegistryCredential> registries;
-  std::map<std::string, ModuleSpec> modules;       ///< Without the system modules.
+  std::map<std::string, ModuleSpec> modules;  ///< Without the system modules.
   std::map<std::string, ModuleSpec> system_modules;
   Json original = Json::object();
 };
-/// From desired properties of $edgeAgent (without $version). The error carries the status to report.
+/// From desired properties of $edgeAgent (without $version). The error carries the status to report: 417 when empty,
+/// 400 for a bad format, then 412 for a schema version above 1.1.0. createOptions may also be an object.
 struct ConfigError {
   DeploymentStatus status;
 };
@@ -70,14 +72,15 @@ struct RouterConfig {
   std::int64_t time_to_live_s = 7200;  ///< Negative: for ever.
   Json original = Json::object();
 };
-/// From desired properties of $edgeHub; the routes' own text is checked by expression/route.h.
+/// From desired properties of $edgeHub; the routes' own text is checked by expression/route.h. Every error is a 400,
+/// a schema version outside 1.0 … 1.3 too. Routes come sorted by name.
 std::variant<RouterConfig, ConfigError> parse_router_config(const Json& desired);
 
 /// What the body of applyConfigurationContent asks for, per module: full desired properties.
 /// Accepts {"modulesContent": …} and {"content": {"modulesContent": …}}. Errors: invalid_argument.
 Result<std::map<std::string, Json>> parse_modules_content(const Json& body);
 
-/// createOptions as Azure wants it: pieces of 512 characters, createOptions, createOptions01, ….
+/// createOptions as Azure wants it: pieces of at most 512 bytes, createOptions, createOptions01, ….
 Json split_create_options(const Json& options);
 std::string to_text(RestartPolicy policy);
 std::string to_text(DesiredStatus status);

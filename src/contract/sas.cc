@@ -1,8 +1,7 @@
 #include "contract/sas.h"
 
-#include <fmt/core.h>
-
 #include <charconv>
+#include <fmt/core.h>
 #include <set>
 
 #include "base/bytes.h"
@@ -102,8 +101,8 @@ std::string sas_signing_text(std::string_view resource, std::int64_t end_s) {
 
 std::string sas_from_signature(std::string_view resource, std::string_view signature_base64, std::int64_t end_s,
                                std::string_view policy) {
-  std::string text = fmt::format("{}sr={}&sig={}&se={}", kScheme, percent_encode(resource),
-                                 percent_encode(signature_base64), end_s);
+  std::string text =
+      fmt::format("{}sr={}&sig={}&se={}", kScheme, percent_encode(resource), percent_encode(signature_base64), end_s);
   if (!policy.empty()) text += "&skn=" + percent_encode(policy);
   return text;
 }

@@ -1,9 +1,8 @@
 #include "contract/topics.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <charconv>
+#include <fmt/core.h>
 
 #include "base/bytes.h"
 
@@ -80,7 +79,8 @@ Result<std::string> request_id_of(std::string_view topic, std::string_view param
 std::string segment_text(std::string_view name) {
   std::string text;
   for (const char c : name) {
-    const bool breaks = static_cast<unsigned char>(c) < 0x21 || std::string_view("/#+?%").find(c) != std::string_view::npos;
+    const bool breaks =
+        static_cast<unsigned char>(c) < 0x21 || std::string_view("/#+?%").find(c) != std::string_view::npos;
     text += breaks ? percent_encode(std::string_view(&c, 1)) : std::string(1, c);
   }
   return text;
@@ -211,7 +211,8 @@ Result<PropertyBag> PropertyBag::from_text(std::string_view text) {
     VERGE_TRY(const auto key, percent_decode(take_segment(pair, "=")));
     VERGE_TRY(const auto value, percent_decode(pair));
     if (key.empty()) {
-      return Error{ErrorCode::invalid_argument, fmt::format("message property \"={}\" has no name", pair.substr(0, 64))};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("message property \"={}\" has no name", pair.substr(0, 64))};
     }
     bag.set(key, value);
     if (bag.items_.size() > kPropertiesMax) {
@@ -295,9 +296,9 @@ Result<ReceivedTopic> parse_received_topic(std::string_view topic) {
 
 Result<ConnectUsername> parse_connect_username(std::string_view text) {
   const auto refused = [&](std::string_view why) {
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("user name \"{}\": {}; the form is host/device[/module]/?api-version=…",
-                             text.substr(0, 256), why)};
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("user name \"{}\": {}; the form is host/device[/module]/?api-version=…", text.substr(0, 256), why)};
   };
   ConnectUsername name;
   std::string_view rest = text;

@@ -41,10 +41,20 @@ struct Identity {
 };
 
 /// What a client published.
-struct TelemetryTopic { Identity sender; PropertyBag properties; };       ///< Output name: property "$.on".
-struct TwinGetTopic { std::string request_id; };
-struct TwinPatchTopic { std::string request_id; };
-struct MethodResponseTopic { int status = 0; std::string request_id; };
+struct TelemetryTopic {
+  Identity sender;
+  PropertyBag properties;
+};  ///< Output name: property "$.on".
+struct TwinGetTopic {
+  std::string request_id;
+};
+struct TwinPatchTopic {
+  std::string request_id;
+};
+struct MethodResponseTopic {
+  int status = 0;
+  std::string request_id;
+};
 using PublishedTopic = std::variant<TelemetryTopic, TwinGetTopic, TwinPatchTopic, MethodResponseTopic>;
 /// Errors: invalid_argument for any topic outside the closed set.
 Result<PublishedTopic> parse_published_topic(std::string_view topic);
@@ -63,11 +73,24 @@ std::string input_topic(const Identity& receiver, std::string_view input, const 
 std::string c2d_topic(const Identity& receiver, const PropertyBag& properties);
 
 /// The client's side: what arrives at a device or module.
-struct TwinResponse { int status = 0; std::string request_id; std::optional<std::int64_t> version; };
-struct DesiredPatch { std::int64_t version = 0; };
-struct MethodRequest { std::string name, request_id; };
-struct InputMessage { std::string input; PropertyBag properties; };
-struct C2dMessage { PropertyBag properties; };
+struct TwinResponse {
+  int status = 0;
+  std::string request_id;
+  std::optional<std::int64_t> version;
+};
+struct DesiredPatch {
+  std::int64_t version = 0;
+};
+struct MethodRequest {
+  std::string name, request_id;
+};
+struct InputMessage {
+  std::string input;
+  PropertyBag properties;
+};
+struct C2dMessage {
+  PropertyBag properties;
+};
 using ReceivedTopic = std::variant<TwinResponse, DesiredPatch, MethodRequest, InputMessage, C2dMessage>;
 Result<ReceivedTopic> parse_received_topic(std::string_view topic);
 

@@ -1,8 +1,7 @@
 #include "contract/twin.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
+#include <fmt/core.h>
 
 #include "base/time.h"
 
@@ -24,10 +23,11 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 Status check_key(std::string_view what, const std::string& path, const std::string& key) {
   if (key.empty()) return refused(what, path, "a key must not be empty");
   if (key.size() > kKeyBytesMax) return refused(what, path, "a key must have at most 1024 bytes");
-  const bool is_clean = std::none_of(key.begin(), key.end(),
-                                     [](char c) { return c == '.' || c == '$' || c == ' ' || is_control(c); });
+  const bool is_clean =
+      std::none_of(key.begin(), key.end(), [](char c) { return c == '.' || c == '$' || c == ' ' || is_control(c); });
   if (!is_clean) {
-    return refused(what, path, fmt::format("key \"{}\" must not contain '.', '$', a blank or a control character", key));
+    return refused(what, path,
+                   fmt::format("key \"{}\" must not contain '.', '$', a blank or a control character", key));
   }
   return Done{};
 }
