@@ -1,4 +1,7 @@
-// expression/query.h -- IoT Hub's query language over twins, first cut: SELECT * | list | COUNT() … FROM devices | devices.modules WHERE … .
+// expression/query.h -- IoT Hub's query language over twins.
+//
+//   SELECT [TOP n] * | path [AS name], COUNT() | SUM | AVG | MIN | MAX(path) [AS name], …
+//   FROM devices | devices.modules | devices.jobs [WHERE condition] [GROUP BY path]
 //
 // Source: wire contract §2.1. Threads: a Query is immutable.
 #pragma once
@@ -30,7 +33,8 @@ struct Query {
 
 /// Errors: invalid_argument, pointing at the character.
 Result<Query> parse_query(std::string_view text);
-/// Runs over JSON documents (twins as the REST API shows them).
+/// Runs over JSON documents (twins as the REST API shows them). A selection is named by its alias, else by the last
+/// part of its path or its function; what is undefined is left out. Groups come in the order of their values.
 Result<std::vector<Json>> run_query(const Query& query, const std::vector<Json>& documents);
 
 }  // namespace verge::expression

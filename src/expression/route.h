@@ -23,11 +23,12 @@ struct RouteTarget {
 };
 
 struct Route {
-  std::string source;     ///< Path as written, lower-cased, without a trailing /*.
+  std::string source;  ///< Path as written, lower-cased, without a trailing /*.
   std::optional<Condition> condition;
   RouteTarget target;
 
-  /// source_path: "/messages/modules/m/outputs/o", "/messages/modules/m" or "/messages". Prefix match per segment, ignoring case.
+  /// source_path: "/messages/modules/m/outputs/o", "/messages/modules/m" or "/messages". Prefix match per segment,
+  /// ignoring case; a * in the middle stands for any one segment.
   bool matches(std::string_view source_path, const Scope& message) const;
 };
 
