@@ -1,0 +1,288 @@
+// The only file that sees ONNX Runtime. The library is opened at run time; its exceptions end here.
+#define ORT_API_MANUAL_INIT
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <onnxruntime_cxx_api.h>
+
+#include <cstdlib>
+#include <mutex>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "inference/session.h"
+#include "inference/session_checks.h"
+
+namespace verge::inference {
+namespace {
+
+constexpr std::string_view kVersion = "1.28.0";
+
+/// The opened library and its environment; lives until the program ends, because the library's own threads and
+/// allocators do not survive dlclose.
+struct Runtime {
+  std::string version;
+  std::unique_ptr<Ort::Env> environment;
+};
+
+struct Place {
+  std::string path;
+  bool is_given = false;  ///< By the environment variable: then no other place is tried.
+};
+
+std::vector<Place> places_to_look() {
+  const char* given = std::getenv("VERGE_ONNXRUNTIME");
+  if (given != nullptr && *given != '\0') return {{given, true}};
+  const auto folder = program_folder();
+  return {{(folder / "libonnxruntime.so.1").string()},
+          {(folder / ".." / "lib" / "libonnxruntime.so.1").lexically_normal().string()},
+          {"libonnxruntime.so.1"}};
+}
+
+Result<void*> open_library() {
+  std::string looked;
+  for (const Place& place : places_to_look()) {
+    if (void* library = dlopen(place.path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+    const char* reason = dlerror();
+    looked += fmt::format("\n  {}: {}", place.path, reason == nullptr ? "cannot be opened" : reason);
+  }
+  return Error{ErrorCode::unavailable,
+               fmt::format("open ONNX Runtime {}: not found; set VERGE_ONNXRUNTIME to libonnxruntime.so.1. Looked at:{}",
+                           kVersion, looked)};
+}
+
+void ORT_API_CALL take_log_line(void*, OrtLoggingLevel level, const char*, const char*, const char*,
+                                const char* message) {
+  log_line(level >= ORT_LOGGING_LEVEL_ERROR ? LogLevel::warning : LogLevel::debug, "onnxruntime", message);
+}
+
+Result<Runtime> open_runtime() {
+  // Harmless for the pinned version; later ones would otherwise write files and open sockets.
+  setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+  VERGE_TRY(void* library, open_library());
+  using GetBase = const OrtApiBase* (*)();
+  const auto get_base = reinterpret_cast<GetBase>(dlsym(library, "OrtGetApiBase"));
+  if (get_base == nullptr) {
+    return Error{ErrorCode::corrupt, "open ONNX Runtime: the library has no OrtGetApiBase; is it another library?"};
+  }
+  const std::string version = get_base()->GetVersionString();
+  const OrtApi* api = get_base()->GetApi(ORT_API_VERSION);
+  if (version != kVersion || api == nullptr) {
+    return Error{ErrorCode::corrupt,
+                 fmt::format("open ONNX Runtime: this is version {}, wanted {}; install that one", version, kVersion)};
+  }
+  Ort::InitApi(api);
+  try {
+    auto environment =
+        std::make_unique<Ort::Env>(ORT_LOGGING_LEVEL_WARNING, "verge", take_log_line, static_cast<void*>(nullptr));
+    environment->DisableTelemetryEvents();
+    return Runtime{version, std::move(environment)};
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::internal, fmt::format("start ONNX Runtime {}: {}", version, error.what())};
+  }
+}
+
+/// Opened by the first caller. A failure is not remembered, so that a later call finds a library installed meanwhile.
+Result<Runtime*> runtime() {
+  static std::mutex mutex;
+  static Runtime* opened = nullptr;
+  const std::lock_guard lock(mutex);
+  if (opened == nullptr) {
+    VERGE_TRY(Runtime fresh, open_runtime());
+    opened = new Runtime(std::move(fresh));
+  }
+  return opened;
+}
+
+std::optional<DataType> data_type_of(ONNXTensorElementDataType type) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return DataType::float32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: return DataType::float16;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8: return DataType::uint8;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8: return DataType::int8;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return DataType::int32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return DataType::int64;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: return DataType::boolean;
+    default: return std::nullopt;
+  }
+}
+
+ONNXTensorElementDataType element_type_of(DataType type) {
+  switch (type) {
+    case DataType::float32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    case DataType::float16: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+    case DataType::uint8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+    case DataType::int8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+    case DataType::int32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+    case DataType::int64: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+    case DataType::boolean: return ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+  }
+  return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+}
+
+bool has_free_dimension(const Shape& shape) {
+  for (const std::int64_t size : shape) {
+    if (size < 0) return true;
+  }
+  return false;
+}
+
+class OnnxSession final : public Session {
+ public:
+  OnnxSession(Ort::Session session, std::string version, std::string digest)
+      : session_(std::move(session)), version_(std::move(version)), digest_(std::move(digest)) {}
+
+  /// Reads names, types and shapes. Errors: invalid_argument for a type we do not know.
+  Status describe() {
+    Ort::AllocatorWithDefaultOptions allocator;
+    for (std::size_t i = 0; i < session_.GetInputCount(); ++i) {
+      VERGE_CHECK(add(inputs_, session_.GetInputNameAllocated(i, allocator).get(), session_.GetInputTypeInfo(i)));
+    }
+    for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
+      VERGE_CHECK(add(outputs_, session_.GetOutputNameAllocated(i, allocator).get(), session_.GetOutputTypeInfo(i)));
+    }
+    return Done{};
+  }
+
+  const std::vector<TensorInfo>& inputs() const override { return inputs_; }
+  const std::vector<TensorInfo>& outputs() const override { return outputs_; }
+  std::string engine() const override { return "onnxruntime " + version_ + " cpu"; }
+  std::string model_digest() const override { return digest_; }
+
+  Result<std::vector<Tensor>> run(std::span<const NamedTensor> inputs,
+                                  std::span<const std::string_view> wanted) override {
+    if (inputs.size() != inputs_.size()) {
+      return Error{ErrorCode::invalid_argument, fmt::format("run the model: it has {} inputs, the caller gives {}",
+                                                            inputs_.size(), inputs.size())};
+    }
+    for (const NamedTensor& input : inputs) VERGE_CHECK(check_input(inputs_, input));
+    VERGE_TRY(const std::vector<std::size_t> places, find_outputs(outputs_, wanted));
+    try {
+      return run_checked(inputs, places);
+    } catch (const std::exception& error) {
+      return Error{ErrorCode::internal, fmt::format("run the model: {}", error.what())};
+    }
+  }
+
+ private:
+  static Status add(std::vector<TensorInfo>& list, std::string name, const Ort::TypeInfo& type) {
+    if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
+      return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is not a tensor; only tensors are supported", name)};
+    }
+    const auto tensor = type.GetTensorTypeAndShapeInfo();
+    const auto known = data_type_of(tensor.GetElementType());
+    if (!known) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("\"{}\" has element type {}, which is not supported", name,
+                               static_cast<int>(tensor.GetElementType()))};
+    }
+    list.push_back({std::move(name), *known, tensor.GetShape()});
+    return Done{};
+  }
+
+  static Ort::Value view_of(const Ort::MemoryInfo& memory, const Tensor& tensor) {
+    // The runtime does not write to inputs; its interface only lacks const.
+    return Ort::Value::CreateTensor(memory, const_cast<void*>(tensor.data()), tensor.byte_count(),
+                                    tensor.shape().data(), tensor.shape().size(), element_type_of(tensor.type()));
+  }
+
+  Result<std::vector<Tensor>> run_checked(std::span<const NamedTensor> inputs,
+                                          const std::vector<std::size_t>& places) {
+    const auto memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
+    std::vector<std::string> names;  // string_view has no final zero
+    std::vector<const char*> input_names;
+    std::vector<Ort::Value> input_values;
+    names.reserve(inputs.size());
+    for (const NamedTensor& input : inputs) {
+      names.emplace_back(input.name);
+      input_names.push_back(names.back().c_str());
+      input_values.push_back(view_of(memory, *input.tensor));
+    }
+    // Outputs of known shape are written straight into our tensors; the others are copied afterwards.
+    std::vector<Tensor> outputs(places.size());
+    std::vector<const char*> output_names;
+    std::vector<Ort::Value> output_values;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const TensorInfo& info = outputs_[places[i]];
+      output_names.push_back(info.name.c_str());
+      if (has_free_dimension(info.shape)) {
+        output_values.emplace_back(nullptr);
+      } else {
+        outputs[i] = Tensor(info.type, info.shape);
+        output_values.push_back(view_of(memory, outputs[i]));
+      }
+    }
+    session_.Run(Ort::RunOptions{nullptr}, input_names.data(), input_values.data(), input_values.size(),
+                 output_names.data(), output_values.data(), output_values.size());
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const TensorInfo& info = outputs_[places[i]];
+      if (!has_free_dimension(info.shape)) continue;
+      outputs[i] = Tensor(info.type, output_values[i].GetTensorTypeAndShapeInfo().GetShape());
+      const auto* bytes = static_cast<const unsigned char*>(output_values[i].GetTensorRawData());
+      std::copy_n(bytes, outputs[i].byte_count(), static_cast<unsigned char*>(outputs[i].data()));
+    }
+    return outputs;
+  }
+
+  Ort::Session session_;
+  std::string version_, digest_;
+  std::vector<TensorInfo> inputs_, outputs_;
+};
+
+Ort::SessionOptions options_of(const SessionOptions& options) {
+  Ort::SessionOptions result;
+  result.SetIntraOpNumThreads(options.threads);
+  result.SetInterOpNumThreads(1);
+  result.SetExecutionMode(ORT_SEQUENTIAL);
+  result.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+  result.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  result.AddConfigEntry("session.inter_op.allow_spinning", "0");
+  return result;
+}
+
+/// `open` makes the library's session from its options.
+template <class Open>
+Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::string& doing, std::string digest,
+                                      Open open) {
+  if (options.device != "cpu") {
+    return Error{ErrorCode::invalid_argument, fmt::format("{}: device \"{}\" is unknown; use cpu", doing, options.device)};
+  }
+  if (options.threads < 1 || options.threads > 256) {
+    return Error{ErrorCode::invalid_argument, fmt::format("{}: {} threads; give 1 to 256", doing, options.threads)};
+  }
+  auto opened = runtime();
+  if (!opened) return std::move(opened).error().within(doing);
+  try {
+    auto session = std::make_unique<OnnxSession>(open(*(*opened)->environment, options_of(options)),
+                                                 (*opened)->version, std::move(digest));
+    if (auto described = session->describe(); !described) return std::move(described).error().within(doing);
+    return std::unique_ptr<Session>(std::move(session));
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::corrupt, fmt::format("{}: {}", doing, error.what())};
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options) {
+  const std::string doing = fmt::format("load model {}", path.string());
+  auto digest = sha256_digest_of_file(path);
+  if (!digest) return std::move(digest).error().within(doing);
+  return load(options, doing, *digest, [&](const Ort::Env& environment, const Ort::SessionOptions& settings) {
+    return Ort::Session(environment, path.c_str(), settings);
+  });
+}
+
+Result<std::unique_ptr<Session>> load_onnx_bytes(std::string_view bytes, const SessionOptions& options) {
+  return load(options, "load model from memory", sha256_digest(bytes),
+              [&](const Ort::Env& environment, const Ort::SessionOptions& settings) {
+                return Ort::Session(environment, bytes.data(), bytes.size(), settings);
+              });
+}
+
+Result<std::string> onnx_runtime_version() {
+  VERGE_TRY(const Runtime* opened, runtime());
+  return opened->version;
+}
+
+}  // namespace verge::inference

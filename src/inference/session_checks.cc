@@ -1,0 +1,66 @@
+#include "inference/session_checks.h"
+
+#include <fmt/format.h>
+
+namespace verge::inference {
+namespace {
+
+std::string describe(const std::vector<TensorInfo>& tensors) {
+  std::string text;
+  for (const TensorInfo& tensor : tensors) {
+    if (!text.empty()) text += ", ";
+    text += fmt::format("\"{}\" {} {}", tensor.name, name_of(tensor.type), to_text(tensor.shape));
+  }
+  return text;
+}
+
+bool fits(const Shape& wanted, const Shape& given) {
+  if (wanted.size() != given.size()) return false;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] >= 0 && wanted[i] != given[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Status check_input(const std::vector<TensorInfo>& wanted, const NamedTensor& given) {
+  for (const TensorInfo& info : wanted) {
+    if (info.name != given.name) continue;
+    VERGE_ASSERT(given.tensor != nullptr);
+    if (info.type != given.tensor->type()) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("run the model: input \"{}\" is {}, the caller gives {}; convert the values", info.name,
+                               name_of(info.type), name_of(given.tensor->type()))};
+    }
+    if (!fits(info.shape, given.tensor->shape())) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("run the model: input \"{}\" is {}, the caller gives {}; make the shapes equal",
+                               info.name, to_text(info.shape), to_text(given.tensor->shape()))};
+    }
+    return Done{};
+  }
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("run the model: it has no input \"{}\"; it has {}", given.name, describe(wanted))};
+}
+
+Result<std::vector<std::size_t>> find_outputs(const std::vector<TensorInfo>& outputs,
+                                              std::span<const std::string_view> wanted) {
+  std::vector<std::size_t> found;
+  if (wanted.empty()) {
+    for (std::size_t i = 0; i < outputs.size(); ++i) found.push_back(i);
+    return found;
+  }
+  for (const std::string_view name : wanted) {
+    std::size_t at = 0;
+    while (at < outputs.size() && outputs[at].name != name) ++at;
+    if (at == outputs.size()) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("run the model: it has no output \"{}\"; it has {}", name, describe(outputs))};
+    }
+    found.push_back(at);
+  }
+  return found;
+}
+
+}  // namespace verge::inference

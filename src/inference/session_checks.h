@@ -1,0 +1,17 @@
+// inference/session_checks.h -- what every engine checks before it runs; engines only.
+//
+// Threads: pure functions.
+#pragma once
+
+#include "inference/session.h"
+
+namespace verge::inference {
+
+/// Errors: invalid_argument when the model has no such input, or another type or shape; the message says what it wants.
+Status check_input(const std::vector<TensorInfo>& wanted, const NamedTensor& given);
+
+/// Places of the wanted outputs in the model's list; all when `wanted` is empty. Errors: invalid_argument.
+Result<std::vector<std::size_t>> find_outputs(const std::vector<TensorInfo>& outputs,
+                                              std::span<const std::string_view> wanted);
+
+}  // namespace verge::inference
