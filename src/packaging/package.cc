@@ -1,0 +1,166 @@
+#include "packaging/package.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/disk.h"
+
+namespace verge::packaging {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t pipeline_bytes_max = 1U << 20U;
+constexpr int depth_max = 64;
+constexpr std::string_view file_keys[] = {"model", "models", "path", "file", "files", "folder", "url", "tokenizer", "card"};
+
+bool is_local(std::string_view path) {
+  return !path.empty() && !path.starts_with('/') && path.find("://") == std::string_view::npos;
+}
+
+void collect(const YAML::Node& node, std::string_view key, int depth, std::vector<NamedFile>& found) {
+  if (depth > depth_max) return;
+  if (node.IsMap()) {
+    for (const auto& item : node)
+      collect(item.second, item.first.IsScalar() ? item.first.Scalar() : std::string(), depth + 1, found);
+  } else if (node.IsSequence()) {
+    for (const auto& item : node) collect(item, key, depth + 1, found);
+  } else if (node.IsScalar() && std::find(std::begin(file_keys), std::end(file_keys), key) != std::end(file_keys) &&
+             is_local(node.Scalar())) {
+    found.push_back({std::string(key), node.Scalar(), node.Mark().line + 1, node.Mark().column + 1});
+  }
+}
+
+/// What the user may have meant: the entries of the folder where the file was looked for.
+std::string neighbours(const fs::path& missing) {
+  std::set<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(missing.parent_path(), error), end; !error && entry != end; entry.increment(error))
+    names.insert(entry->path().filename().string());
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  if (names.empty()) return fmt::format("\"{}\" is empty or not there", missing.parent_path().string());
+  return fmt::format("\"{}\" holds {}", missing.parent_path().string(), text);
+}
+
+bool leaves_folder(std::string_view path) {
+  const auto normal = fs::path(path).lexically_normal();
+  return !normal.empty() && *normal.begin() == "..";
+}
+
+/// True when `path` is one of the given files or lies in a given folder.
+bool is_given(const std::string& path, const std::map<std::string, fs::path>& files) {
+  return std::any_of(files.begin(), files.end(), [&](const auto& file) {
+    return path == file.first || path.starts_with(file.first + "/");
+  });
+}
+
+Status add_named_files(const PackageOptions& options, const std::string& yaml, LayerWriter& layer) {
+  const auto file_name = options.pipeline.filename().string();
+  VERGE_TRY(const auto named, find_named_files(yaml, file_name));
+  for (const auto& file : named) {
+    const auto normal = fs::path(file.path).lexically_normal().generic_string();
+    const auto place = fmt::format("{}:{}:{}: {} \"{}\"", file_name, file.line, file.column, file.key, file.path);
+    if (leaves_folder(file.path))
+      return Error{ErrorCode::invalid_argument, place + " leads out of the pipeline's folder; give it with its own place "
+                                                        "(files) or move it beside the pipeline"};
+    if (is_given(normal, options.files)) continue;
+    const auto source = options.pipeline.parent_path() / normal;
+    std::error_code error;
+    if (!fs::exists(source, error))
+      return Error{ErrorCode::not_found, fmt::format("{} is not there; {}", place, neighbours(source))};
+    VERGE_CHECK(layer.add_tree(fmt::format("{}/{}", module_folder, normal), source));
+  }
+  return Done{};
+}
+
+Status add_given_files(const PackageOptions& options, LayerWriter& layer) {
+  for (const auto& [path, source] : options.files) {
+    if (!is_local(path) || leaves_folder(path))
+      return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" must be a path below the pipeline's folder", path)};
+    VERGE_CHECK(layer.add_tree(fmt::format("{}/{}", module_folder, path), source));
+  }
+  return Done{};
+}
+
+Result<Layer> build_module_layer(BlobStore& store, const PackageOptions& options) {
+  VERGE_TRY(auto yaml, read_file(options.pipeline, pipeline_bytes_max));
+  LayerWriter layer;
+  VERGE_CHECK(add_named_files(options, yaml, layer));
+  VERGE_CHECK(add_given_files(options, layer));
+  VERGE_CHECK(layer.add_bytes(fmt::format("{}/pipeline.yaml", module_folder), std::move(yaml)));
+  return layer.write(store);
+}
+
+bool is_optional(std::string_view name) { return name == "media"; }
+
+/// The layers to use, lowest first; every library that one needs must be in one of them.
+Result<std::vector<const RuntimeLayer*>> choose_layers(const Runtime& runtime, const std::vector<std::string>& needs) {
+  for (const auto& name : needs)
+    if (!runtime.find(name)) {
+      std::string known;
+      for (const auto& layer : runtime.layers) known += (known.empty() ? "" : ", ") + layer.name;
+      return Error{ErrorCode::invalid_argument, fmt::format("there is no runtime layer \"{}\"; there are {}", name, known)};
+    }
+  std::vector<const RuntimeLayer*> chosen;
+  std::set<std::string> provided;
+  for (const auto& layer : runtime.layers) {
+    if (is_optional(layer.name) && std::find(needs.begin(), needs.end(), layer.name) == needs.end()) continue;
+    chosen.push_back(&layer);
+    provided.insert(layer.provides.begin(), layer.provides.end());
+  }
+  for (const auto* layer : chosen)
+    for (const auto& library : layer->needs) {
+      if (provided.contains(library) || library.starts_with("ld-linux-")) continue;
+      for (const auto& other : runtime.layers)
+        if (std::find(other.provides.begin(), other.provides.end(), library) != other.provides.end())
+          return Error{ErrorCode::invalid_argument, fmt::format("the {} layer needs {}, which is in the layer \"{}\"; add it "
+                                                                "to the needs", layer->name, library, other.name)};
+    }
+  return chosen;
+}
+
+}  // namespace
+
+Result<std::vector<NamedFile>> find_named_files(std::string_view yaml, std::string_view file_name) {
+  std::vector<NamedFile> found;
+  try {
+    collect(YAML::Load(std::string(yaml)), {}, 0, found);
+  } catch (const YAML::Exception& error) {
+    return Error{ErrorCode::invalid_argument, fmt::format("{}:{}:{}: {}", file_name, error.mark.line + 1,
+                                                          error.mark.column + 1, error.msg)};
+  }
+  return found;
+}
+
+Result<PackagedModule> package_module(BlobStore& store, const Runtime& runtime, const PackageOptions& options) {
+  VERGE_TRY(const auto reference, parse_reference(options.reference));
+  VERGE_TRY(const auto layers, choose_layers(runtime, options.needs));
+  PackagedModule module;
+  VERGE_TRY(module.layer, build_module_layer(store, options));
+
+  Image image;
+  for (const auto* layer : layers) {
+    image.layers.push_back(layer->layer);
+    module.layer_names.push_back(layer->name);
+  }
+  image.layers.push_back(module.layer);
+  module.layer_names.emplace_back("module");
+  for (const auto& layer : image.layers) module.image_bytes += layer.descriptor.size_bytes;
+
+  image.config.platform = runtime.platform;
+  image.config.user = fmt::format("{0}:{0}", module_user);
+  image.config.environment = {"PATH=/usr/bin", "TZ=UTC", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"};
+  image.config.environment.insert(image.config.environment.end(), options.environment.begin(), options.environment.end());
+  image.config.entrypoint = {std::string(program_path), fmt::format("{}/pipeline.yaml", module_folder)};
+  image.config.entrypoint.insert(image.config.entrypoint.end(), options.arguments.begin(), options.arguments.end());
+  image.config.working_folder = module_folder;
+  image.config.labels = options.labels;
+  VERGE_TRY(module.manifest, write_image(store, image));
+  VERGE_CHECK(store.set_reference(reference.text(), module.manifest));
+  return module;
+}
+
+}  // namespace verge::packaging
