@@ -1,7 +1,10 @@
 // pipeline/executor.h -- runs one pipeline: threads, queues, deadlines, drop policy, counting.
 //
 // Each source has a thread; each stream's chain of stages runs in order on the worker pool; shared stages are fed
-// through bounded queues. in = out + dropped + failed holds exactly for every stage (metrics verge_stage_packets_total).
+// through bounded queues. in = out + dropped + failed holds exactly for every stage and stream once the executor has
+// stopped (metric verge_stage_packets_total{stage, stream, result}); while it runs, the rest waits in the queues.
+// Events go to sinks (and the tap), not to the next stage. A sink without `inputs` gets the events of all sources and
+// stages, and the other packets of those stages that no stage follows. Packets of a shared stage leave in the order they came.
 // Threads: start and stop from the control thread; live and methods from any thread.
 #pragma once
 
@@ -20,6 +23,7 @@ namespace verge::pipeline {
 struct ExecutorOptions {
   std::size_t workers = 2;
   std::size_t queue_packets_max = 8;       ///< Per stage and stream; live sources drop the oldest, others wait.
+  std::size_t sink_packets_max = 1024;     ///< The same before a sink, larger because events are rare and precious.
   std::int64_t deadline_us = 0;            ///< Packets older than this at a stage's door are dropped (live sources); 0: never.
 };
 
@@ -33,14 +37,17 @@ struct StreamState {
 class Executor {
  public:
   /// Makes every source, stage and sink and opens them. Errors: the first one's, saying which; nothing runs then.
+  /// A live source that is only unavailable (a camera that is off) is no error: it is opened again with back-off.
   static Result<std::unique_ptr<Executor>> make(const PipelineSpec& spec, const Catalog& catalog, Context context,
                                                 ExecutorOptions options);
   virtual ~Executor() = default;   ///< Stops.
   virtual void start() = 0;
-  /// Stops sources, drains, closes.
+  /// Stops sources, drains (bounded by 10 s; what is left counts as dropped), closes.
   virtual void stop() = 0;
   /// Blocks until all sources ended (files) or stop() was called.
   virtual void wait() = 0;
+  /// True when wait() would return at once.
+  virtual bool has_ended() const = 0;
   virtual std::vector<StreamState> streams() const = 0;
   /// The methods that sources and stages offer.
   virtual std::vector<std::string> method_names() const = 0;

@@ -25,6 +25,7 @@ struct Frame {
   const std::uint8_t* planes[3] = {};     ///< yuv420: Y, U, V; else only the first.
   int strides[3] = {};                    ///< Bytes from one line to the next.
   bool is_full_range = false;             ///< yuv420: 0..255 (JPEG) instead of 16..235 (television).
+  std::uint32_t take = 0;                 ///< Grows when a picture does not continue the one before (a film begins again).
   std::shared_ptr<const void> storage;
 };
 
@@ -49,6 +50,7 @@ struct Scene {
   std::shared_ptr<const Frame> frame;
   std::vector<Object> objects;
   std::vector<Shape> shapes;
+  std::shared_ptr<const std::string> model;  ///< Digest of the model that found the objects; null before detection.
 };
 
 /// Mono sound, -1..1. captured_us of the packet is the time of the first sample.

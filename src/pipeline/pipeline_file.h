@@ -28,7 +28,7 @@ struct StageSpec {
 };
 struct SinkSpec {
   std::string name, kind;
-  std::vector<std::string> inputs;   ///< Default: every stage.
+  std::vector<std::string> inputs;   ///< Empty (the default): events of all, other packets of the last stages.
   Json options = Json::object();
 };
 

@@ -61,7 +61,7 @@ class SharedStage {
   using Complete = std::function<void(std::optional<Packet>)>;
   virtual ~SharedStage() = default;
   virtual Status open() { return Done{}; }
-  /// The executor keeps at most in_flight_max() packets submitted at a time.
+  /// The executor keeps at most in_flight_max() packets submitted at a time, and never calls submit twice at once.
   virtual void submit(Packet packet, Complete complete) = 0;
   virtual std::size_t in_flight_max() const { return 1; }
   virtual void close() {}

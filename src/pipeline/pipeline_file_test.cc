@@ -1,0 +1,180 @@
+#include "pipeline/pipeline_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "pipeline/catalog_text.h"
+#include "pipeline/test_parts.h"
+
+namespace verge::pipeline {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+const auto nothing = [](const auto&, const auto&) { return nullptr; };
+
+Catalog make_catalog() {
+  Catalog catalog;
+  catalog.add(testing::kind_of<Source>(
+      "camera", {{"url", "text", "Where it is.", nullptr, true}, {"fps", "number", "Pictures a second.", 10}}, nothing));
+  catalog.add(testing::kind_of<SharedStage>("detect",
+                                            {{"model", "path", "The file.", nullptr, true},
+                                             {"score_min", "number", "0..1", 0.4},
+                                             {"labels", "list", "Only these.", Json::array()},
+                                             {"threads", "integer", "Of one run.", 1}},
+                                            nothing));
+  catalog.add(testing::kind_of<Stage>("track", {}, nothing));
+  catalog.add(testing::kind_of<Stage>("zone",
+                                      {{"name", "text", "Of the zone.", "zone"},
+                                       {"polygon", "points", "Corners.", nullptr, true},
+                                       {"quiet", "flag", "No events.", false},
+                                       {"extra", "object", "Anything.", Json::object()}},
+                                      nothing));
+  catalog.add(testing::kind_of<Sink>("router", {{"output", "text", "Name.", "events"}}, nothing));
+  return catalog;
+}
+
+const char* const kGood = R"(version: 1
+purpose: people at the gate
+sources:
+  gate: {kind: camera, url: film.avi}
+stages:
+  - detect: {model: coco.onnx, labels: [person]}
+  - track
+  - zone: {name: press, polygon: [[0, 0], [1, 0], [1, 1]]}
+  - zone: {polygon: [[0, 0], [1, 0], [1, 1]], inputs: [track]}
+sinks:
+  - {kind: router, output: people}
+)";
+
+TEST(PipelineFile, IsRead) {
+  const Catalog catalog = make_catalog();
+  auto spec = parse_pipeline(kGood, "p.yaml", catalog);
+  ASSERT_TRUE(spec) << spec.error().message;
+  ASSERT_EQ(spec->sources.size(), 1U);
+  EXPECT_EQ(spec->sources[0].name, "gate");
+  EXPECT_EQ(spec->sources[0].options["fps"], 10);  // filled in from the catalogue
+  ASSERT_EQ(spec->stages.size(), 4U);
+  EXPECT_EQ(spec->stages[0].name, "detect");
+  EXPECT_THAT(spec->stages[0].inputs, ElementsAre("gate"));
+  EXPECT_THAT(spec->stages[1].inputs, ElementsAre("detect"));
+  EXPECT_EQ(spec->stages[2].name, "press");
+  EXPECT_EQ(spec->stages[2].options["name"], "press");
+  EXPECT_EQ(spec->stages[3].name, "zone");
+  EXPECT_THAT(spec->stages[3].inputs, ElementsAre("track"));
+  EXPECT_THAT(spec->sinks[0].inputs, IsEmpty());
+  EXPECT_THAT(spec->hash, StartsWith("sha256:"));
+}
+
+TEST(PipelineFile, TheHashIsOfTheMeaningNotTheText) {
+  const Catalog catalog = make_catalog();
+  const auto hash = [&](std::string_view text) { return parse_pipeline(text, "p.yaml", catalog)->hash; };
+  const auto flow = hash("{sources: {a: {kind: camera, url: x, fps: 5}}}");
+  EXPECT_EQ(flow, hash("# a comment\nsources:\n  a:\n    fps: 5\n    url: 'x'\n    kind: camera\n"));
+  EXPECT_NE(flow, hash("{sources: {a: {kind: camera, url: y, fps: 5}}}"));
+}
+
+TEST(PipelineFile, EqualKindsGetNumbers) {
+  const Catalog catalog = make_catalog();
+  auto spec = parse_pipeline("{sources: {a: {kind: camera, url: x}}, stages: [track, track, {track: {}}]}", "p", catalog);
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->stages[1].name, "track2");
+  EXPECT_EQ(spec->stages[2].name, "track3");
+  EXPECT_THAT(spec->stages[2].inputs, ElementsAre("track2"));
+}
+
+TEST(PipelineFile, SaysWhereAndWhatIsAllowed) {
+  const Catalog catalog = make_catalog();
+  const std::string head = "sources:\n  gate: {kind: camera, url: x}\nstages:\n";
+  const struct {
+    const char* name;
+    std::string text;
+    const char* message;
+  } cases[] = {
+      {"a typo in a kind", head + "  - detcet: {model: m}\n",
+       "p.yaml:4:5: there is no stage \"detcet\"; did you mean \"detect\"? Allowed: detect, track, zone"},
+      {"a typo in an option", head + "  - detect: {model: m,\n             scoremin: 1}\n",
+       "p.yaml:5:14: detect has no option \"scoremin\"; did you mean \"score_min\"? Allowed: inputs, labels"},
+      {"a required option", head + "  - detect: {}\n", "p.yaml:4:5: detect needs the option \"model\": The file."},
+      {"a wrong type", head + "  - detect: {model: m, score_min: high}\n",
+       "p.yaml:4:24: score_min must be a number, not \"high\""},
+      {"not whole", head + "  - detect: {model: m, threads: 1.5}\n", "threads must be a whole number"},
+      {"no flag", head + "  - zone: {polygon: [[0,0],[1,1]], quiet: yes}\n", "quiet must be true or false"},
+      {"no points", head + "  - zone: {polygon: [[0,0],[1]]}\n", "polygon must be a list of two or more points"},
+      {"no list", head + "  - detect: {model: m, labels: person}\n", "labels must be a list"},
+      {"unknown input", head + "  - track: {inputs: [gat]}\n",
+       "p.yaml:4:13: no source or stage is called \"gat\"; did you mean \"gate\"?"},
+      {"a circle", head + "  - track: {inputs: [zone]}\n  - zone: {polygon: [[0,0],[1,1]], inputs: [track]}\n",
+       "gets its own output back"},
+      {"twice the same name", head + "  - track: {name: a}\n  - track: {name: a}\n",
+       "p.yaml:5:13: the name \"a\" is used twice"},
+      {"a stage called like a source", head + "  - track: {name: gate}\n", "is the name of a source already"},
+      {"two kinds in one line", head + "  - {track: {}, zone: {}}\n", "p.yaml:4:5: one kind is expected here"},
+      {"a typo on top", "souces: {}\n", "p.yaml:1:1: unknown key \"souces\"; did you mean \"sources\"?"},
+      {"no sources", "stages: [track]\n", "needs at least one source"},
+      {"a source without kind", "sources: {a: {url: x}}\n", "source \"a\" needs a kind"},
+      {"another version", "version: 2\nsources: {a: {kind: camera, url: x}}\n", "version 2 is unknown"},
+      {"no map", "- 1\n", "a pipeline file is a map"},
+      {"an empty file", "", "a pipeline file is a map"},
+      {"stages as a map", "sources: {a: {kind: camera, url: x}}\nstages: {track: {}}\n", "p.yaml:2:1: stages is a list"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    auto spec = parse_pipeline(c.text, "p.yaml", catalog);
+    ASSERT_FALSE(spec);
+    EXPECT_EQ(spec.error().code, ErrorCode::invalid_argument);
+    EXPECT_THAT(spec.error().message, HasSubstr(c.message));
+  }
+}
+
+TEST(PipelineFile, TheTwinMergesOverTheFile) {
+  const Catalog catalog = make_catalog();
+  const Json patch = {{"sources", {{"gate", {{"fps", 5}}}, {"door", {{"kind", "camera"}, {"url", "y"}}}}},
+                      {"stages", {{"detect", {{"score_min", 0.6}}}, {"zone", nullptr}}},
+                      {"sinks", {{{"kind", "router"}}}}};
+  auto spec = parse_pipeline(kGood, "p.yaml", catalog, patch);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->sources.size(), 2U);
+  EXPECT_EQ(spec->stages[0].options["score_min"], 0.6);
+  EXPECT_EQ(spec->stages[0].options["model"], "coco.onnx");
+  EXPECT_EQ(spec->stages.size(), 3U);
+  EXPECT_EQ(spec->sinks[0].options["output"], "events");
+  EXPECT_NE(spec->hash, parse_pipeline(kGood, "p.yaml", catalog)->hash);
+}
+
+TEST(PipelineFile, TwinMistakesNameTheTwin) {
+  const Catalog catalog = make_catalog();
+  const struct {
+    const char *patch, *message;
+  } cases[] = {
+      {R"({"stages": {"detect": {"score_min": "high"}}})", "twin: /stages/detect/score_min: score_min must be a number"},
+      {R"({"stages": {"detect": {"model": null}}})", "detect needs the option \"model\""},
+      {R"({"stages": {"detekt": {}}})", "twin: /stages/detekt: there is no \"detekt\"; did you mean \"detect\"?"},
+      {R"({"stages": [{"trak": {}}]})", "twin: /stages/0/trak: there is no stage \"trak\"; did you mean \"track\"?"},
+      {R"({"sources": {"gate": {"fsp": 3}}})", "twin: /sources/gate/fsp: camera has no option \"fsp\""},
+      {R"({"stage": {}})", "twin: /stage: unknown key \"stage\"; did you mean \"stages\"?"},
+      {R"({"sources": null})", "needs at least one source"},
+      {R"([1])", "twin: /"},
+      {R"({"stages": 5})", "twin: /stages: give a list"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.patch);
+    auto spec = parse_pipeline(kGood, "p.yaml", catalog, *parse_json(c.patch));
+    ASSERT_FALSE(spec);
+    EXPECT_THAT(spec.error().message, HasSubstr(c.message));
+  }
+}
+
+TEST(CatalogText, ListsEveryKindAndOption) {
+  const Catalog catalog = make_catalog();
+  const std::string text = catalog_as_text(catalog);
+  EXPECT_THAT(text, HasSubstr("score_min"));
+  EXPECT_THAT(text, HasSubstr("(default: required)"));
+  EXPECT_THAT(catalog_as_markdown(catalog), HasSubstr("| `fps` | number | `10` | Pictures a second. |"));
+}
+
+}  // namespace
+}  // namespace verge::pipeline
