@@ -1,0 +1,18 @@
+#include "connectors/add_stages.h"
+
+#include "connectors/film.h"
+#include "connectors/line_sinks.h"
+#include "connectors/module_kinds.h"
+
+namespace verge::connectors {
+
+void add_stages(pipeline::Catalog& catalog, const std::shared_ptr<ModuleClient>& module) {
+  catalog.add(camera_kind());
+  catalog.add(mqtt_source_kind(module));
+  catalog.add(router_kind(module));
+  catalog.add(mqtt_sink_kind(module));
+  catalog.add(stdout_kind());
+  catalog.add(file_kind());
+}
+
+}  // namespace verge::connectors

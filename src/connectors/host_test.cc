@@ -1,0 +1,171 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/bounded_queue.h"
+#include "base/disk.h"
+#include "base/json.h"
+#include "connectors/live_sender.h"
+#include "connectors/pipeline_host.h"
+#include "pipeline/test_parts.h"
+
+namespace verge::connectors {
+namespace {
+
+using namespace pipeline::testing;
+using pipeline::Context;
+using pipeline::Packet;
+using ::testing::HasSubstr;
+
+/// Emits what the test hands it.
+class HandSource final : public pipeline::Source {
+ public:
+  explicit HandSource(std::shared_ptr<BoundedQueue<Packet>> queue) : queue_(std::move(queue)) {}
+  Status run(const pipeline::Emit& emit, const std::function<bool()>& should_stop) override {
+    while (!should_stop()) {
+      if (auto packet = queue_->pop_within(std::chrono::milliseconds(20))) emit(std::move(*packet));
+    }
+    return Done{};
+  }
+
+ private:
+  std::shared_ptr<BoundedQueue<Packet>> queue_;
+};
+
+class HostTest : public ::testing::Test {
+ protected:
+  HostTest() : file_(std::filesystem::temp_directory_path() / ("verge_host_" + std::to_string(getpid()) + ".yaml")) {
+    catalog_.add(kind_of<pipeline::Source>("hand", {{"number", "integer", "", 1}},
+                                           [this](const Json&, const Context&) { return std::make_unique<HandSource>(queue_); }));
+    pipeline::Kind<pipeline::Stage> broken;
+    broken.name = "broken";
+    broken.make = [](const Json&, const Context&) -> Result<std::unique_ptr<pipeline::Stage>> {
+      return Error{ErrorCode::unavailable, "no such model"};
+    };
+    catalog_.add(std::move(broken));
+    catalog_.add_live_renderer([](const Packet& packet) -> std::optional<pipeline::LiveFrame> {
+      if (!pipeline::payload_as<pipeline::SensorRow>(packet)) return std::nullopt;
+      return pipeline::LiveFrame{{{"kind", "points"}}, std::string(value_of(packet) > 100 ? 300'000 : 3, 'x')};
+    });
+    write("{sources: {gate: {kind: hand}}}");
+    context_.metrics = &metrics_;
+  }
+  ~HostTest() override { std::filesystem::remove(file_); }
+
+  void write(std::string_view text) { EXPECT_TRUE(write_file(file_, text)); }
+  PipelineHost make_host() {
+    return {file_, catalog_, context_, {}, [this](std::shared_ptr<pipeline::Executor> executor) {
+              changes_ += executor ? 1 : 0;
+            }};
+  }
+
+  std::filesystem::path file_;
+  std::shared_ptr<BoundedQueue<Packet>> queue_ = std::make_shared<BoundedQueue<Packet>>(100, WhenFull::wait);
+  pipeline::Catalog catalog_;
+  Metrics metrics_;
+  Context context_;
+  int changes_ = 0;
+};
+
+TEST_F(HostTest, TheTwinChangesThePipelineAndMistakesDoNotStopIt) {
+  auto host = make_host();
+  ASSERT_TRUE(host.run_file());
+  const Json first = host.report();
+  EXPECT_EQ(first["streams"][0]["name"], "gate");
+  EXPECT_EQ(first["pipeline"]["error"], "");
+
+  ASSERT_TRUE(host.apply(nullptr));  // nothing new
+  EXPECT_EQ(changes_, 1);
+  ASSERT_TRUE(host.apply({{"sources", {{"gate", {{"number", 2}}}}}}));
+  EXPECT_EQ(changes_, 2);
+  const Json second = host.report();
+  EXPECT_NE(second["pipeline"]["hash"], first["pipeline"]["hash"]);
+
+  EXPECT_FALSE(host.apply({{"sources", {{"gate", {{"numbr", 2}}}}}}));  // a typo
+  EXPECT_EQ(changes_, 2);
+  EXPECT_THAT(host.report()["pipeline"]["error"].get<std::string>(), HasSubstr("twin: /sources/gate/numbr"));
+  EXPECT_EQ(host.report()["pipeline"]["hash"], second["pipeline"]["hash"]);
+
+  EXPECT_FALSE(host.apply({{"stages", {"broken"}}}));  // sound, but cannot be made: the old one starts again
+  EXPECT_EQ(changes_, 3);
+  EXPECT_TRUE(host.executor());
+  EXPECT_EQ(host.report()["pipeline"]["hash"], second["pipeline"]["hash"]);
+
+  ASSERT_TRUE(host.apply(nullptr));  // back to the file
+  EXPECT_EQ(host.report()["pipeline"]["hash"], first["pipeline"]["hash"]);
+  EXPECT_EQ(host.report()["pipeline"]["error"], "");
+}
+
+TEST_F(HostTest, ABadFileDoesNotRun) {
+  write("{sources: {gate: {kind: hnd}}}");
+  auto host = make_host();
+  auto status = host.run_file();
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().message, HasSubstr("did you mean \"hand\"?"));
+  EXPECT_FALSE(host.executor());
+}
+
+TEST_F(HostTest, RatesAreNotStructure) {
+  const Json a = {{"streams", {{{"name", "x"}, {"rate_hz", 1}, {"dropped", 2}}}}};
+  const Json b = {{"streams", {{{"name", "x"}, {"rate_hz", 3}, {"dropped", 4}}}}};
+  EXPECT_EQ(PipelineHost::structure_of(a), PipelineHost::structure_of(b));
+}
+
+TEST_F(HostTest, LiveFramesComeWhileSomebodyWatches) {
+  auto host = make_host();
+  ASSERT_TRUE(host.run_file());
+  ManualClock clock;
+  BoundedQueue<std::string> sent(100, WhenFull::refuse);
+  LiveSender live({.module = "m"}, catalog_, clock, [&](std::string topic, std::string payload) {
+    EXPECT_EQ(topic, "verge/live/m/gate");
+    sent.push(std::move(payload));
+  });
+  EXPECT_EQ(live.start({{"stream", "gate"}}).status, 503);
+  live.set_executor(host.executor());
+  EXPECT_EQ(live.start(nullptr).status, 400);
+  EXPECT_EQ(live.start({{"stream", "gat"}}).status, 404);
+  EXPECT_EQ(live.start({{"stream", "gate"}, {"seconds", 100'000}}).status, 400);
+  ASSERT_EQ(live.start({{"stream", "gate"}, {"seconds", 2}}).status, 200);
+
+  clock.advance_us(1'000);
+  queue_->push(row_packet(1));
+  const auto frame = sent.pop_within(std::chrono::seconds(5));
+  ASSERT_TRUE(frame);
+  const auto length = static_cast<std::size_t>(static_cast<unsigned char>((*frame)[2]) * 256 + static_cast<unsigned char>((*frame)[3]));
+  const auto header = parse_json(std::string_view(*frame).substr(4, length));
+  ASSERT_TRUE(header);
+  EXPECT_EQ((*header)["module"], "m");
+  EXPECT_EQ((*header)["stream"], "gate");
+  EXPECT_EQ((*header)["kind"], "points");
+  EXPECT_EQ((*header)["family"], "telemetry");
+  EXPECT_EQ(frame->substr(4 + length), "xxx");
+
+  const auto wait_for_packets = [&](std::uint64_t count) {
+    for (int i = 0; i < 5000 && host.executor()->streams()[0].packets < count; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  queue_->push(row_packet(2));  // too soon
+  wait_for_packets(2);
+  clock.advance_us(150'000);
+  queue_->push(row_packet(200));  // too large
+  wait_for_packets(3);
+  clock.advance_us(150'000);
+  queue_->push(row_packet(4));
+  const auto second = sent.pop_within(std::chrono::seconds(5));
+  ASSERT_TRUE(second);
+  EXPECT_THAT(*second, HasSubstr("\"dropped\":1"));
+
+  clock.advance_us(3'000'000);
+  live.tick();
+  EXPECT_EQ(live.view_count(), 0U);
+  EXPECT_EQ(live.stop({{"stream", "gate"}}).status, 200);
+  EXPECT_EQ(live.stop(5).status, 400);
+  live.set_executor(nullptr);
+  EXPECT_EQ(sent.size(), 0U);
+}
+
+}  // namespace
+}  // namespace verge::connectors

@@ -1,0 +1,116 @@
+#include "connectors/pipeline_host.h"
+
+#include "base/disk.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace verge::connectors {
+
+using pipeline::Executor;
+using pipeline::PipelineSpec;
+
+PipelineHost::PipelineHost(std::filesystem::path file, const pipeline::Catalog& catalog, pipeline::Context context,
+                           pipeline::ExecutorOptions options, Changed changed)
+    : file_(std::move(file)),
+      catalog_(catalog),
+      context_(std::move(context)),
+      options_(options),
+      changed_(std::move(changed)) {}
+
+PipelineHost::~PipelineHost() { stop(); }
+
+Status PipelineHost::run_file() {
+  VERGE_TRY(text_, read_file(file_, 2U << 20U));
+  VERGE_TRY(const PipelineSpec spec, parse_pipeline(text_, file_.filename().string(), catalog_));
+  return start(spec);
+}
+
+Status PipelineHost::apply(const Json& patch) {
+  auto spec = parse_pipeline(text_, file_.filename().string(), catalog_, patch);
+  Status status = spec ? switch_to(*spec) : Status(spec.error());
+  const std::lock_guard lock(mutex_);
+  error_ = status ? "" : status.error().message;
+  if (!status) log_error("pipeline", status.error());
+  return status;
+}
+
+/// The old one ends first: two pipelines cannot share a camera or a microphone.
+Status PipelineHost::switch_to(const PipelineSpec& spec) {
+  if (running_ && running_->hash == spec.hash) return Done{};
+  const auto before = std::move(running_);
+  stop_running();
+  Status started = start(spec);
+  if (!started && before) {
+    if (auto again = start(*before); !again) log_error("pipeline", again.error());
+  }
+  return started;
+}
+
+Status PipelineHost::start(const PipelineSpec& spec) {
+  VERGE_TRY(auto made, Executor::make(spec, catalog_, context_, options_));
+  std::shared_ptr<Executor> executor = std::move(made);
+  executor->start();
+  running_ = std::make_unique<PipelineSpec>(spec);
+  {
+    const std::lock_guard lock(mutex_);
+    executor_ = executor;
+    hash_ = spec.hash;
+  }
+  log_info("pipeline", "runs", {{"hash", spec.hash}, {"sources", spec.sources.size()}, {"stages", spec.stages.size()}});
+  if (changed_) changed_(std::move(executor));
+  return Done{};
+}
+
+void PipelineHost::stop_running() {
+  std::shared_ptr<Executor> old;
+  {
+    const std::lock_guard lock(mutex_);
+    old = std::move(executor_);
+    executor_ = nullptr;
+  }
+  if (!old) return;
+  if (changed_) changed_(nullptr);
+  old->stop();
+}
+
+void PipelineHost::stop() {
+  stop_running();
+  running_.reset();
+}
+
+std::shared_ptr<Executor> PipelineHost::executor() const {
+  const std::lock_guard lock(mutex_);
+  return executor_;
+}
+
+Json PipelineHost::report() const {
+  std::shared_ptr<Executor> executor;
+  Json report = Json::object();
+  {
+    const std::lock_guard lock(mutex_);
+    report["pipeline"] = {{"hash", hash_}, {"error", error_}};
+    executor = executor_;
+  }
+  report["streams"] = Json::array();
+  if (!executor) return report;
+  for (const pipeline::StreamState& stream : executor->streams()) {
+    report["streams"].push_back({{"name", stream.name},
+                                 {"family", stream.family},
+                                 {"kind", stream.kind},
+                                 {"rate_hz", static_cast<double>(static_cast<int>(stream.rate_hz * 10 + 0.5)) / 10},
+                                 {"dropped", stream.dropped},
+                                 {"error", stream.error}});
+  }
+  return report;
+}
+
+Json PipelineHost::structure_of(const Json& report) {
+  Json structure = report;
+  for (Json& stream : structure["streams"]) {
+    stream.erase("rate_hz");
+    stream.erase("dropped");
+  }
+  return structure;
+}
+
+}  // namespace verge::connectors

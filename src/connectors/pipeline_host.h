@@ -1,0 +1,53 @@
+// connectors/pipeline_host.h -- runs the pipeline of a file, changed by the twin, and keeps one running when a change is bad.
+//
+// Threads: run_file and apply on one thread (they may take seconds); everything else from any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "pipeline/executor.h"
+
+namespace verge::connectors {
+
+class PipelineHost {
+ public:
+  /// `changed` gets each new executor, after start; null before the old one is stopped. Called on run_file's thread.
+  using Changed = std::function<void(std::shared_ptr<pipeline::Executor>)>;
+  PipelineHost(std::filesystem::path file, const pipeline::Catalog& catalog, pipeline::Context context,
+               pipeline::ExecutorOptions options, Changed changed);
+  ~PipelineHost();
+
+  /// Starts what the file says. Errors: those of the file and of its parts; nothing runs then.
+  Status run_file();
+  /// The twin's desired "pipeline" (null: none). Nothing happens when the pipeline stays the same. On an error the one
+  /// before goes on, or is started again, and error() says why.
+  Status apply(const Json& patch);
+  void stop();
+
+  std::shared_ptr<pipeline::Executor> executor() const;
+  /// {"pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "error"}]}
+  Json report() const;
+  /// What of the report is structure: a report is due when it differs.
+  static Json structure_of(const Json& report);
+
+ private:
+  Status switch_to(const pipeline::PipelineSpec& spec);
+  Status start(const pipeline::PipelineSpec& spec);
+  void stop_running();
+
+  const std::filesystem::path file_;
+  const pipeline::Catalog& catalog_;
+  const pipeline::Context context_;
+  const pipeline::ExecutorOptions options_;
+  const Changed changed_;
+  std::string text_;                                   ///< Of the file.
+  std::unique_ptr<pipeline::PipelineSpec> running_;    ///< What runs now.
+  mutable std::mutex mutex_;                           ///< Of what follows.
+  std::shared_ptr<pipeline::Executor> executor_;
+  std::string hash_, error_;
+};
+
+}  // namespace verge::connectors
