@@ -1,0 +1,114 @@
+#include "audio/add_stages.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "audio/recording_source.h"
+#include "audio/speech_stage.h"
+#include "audio/voice_stage.h"
+
+namespace verge::audio {
+namespace {
+
+pipeline::OptionInfo option(std::string name, std::string type, std::string summary, Json fallback, bool is_required = false) {
+  return {std::move(name), std::move(type), std::move(summary), std::move(fallback), is_required};
+}
+
+Result<std::unique_ptr<pipeline::Source>> make_recording(const Json& options, const pipeline::Context& context) {
+  RecordingOptions recording;
+  for (const auto& file : options.value("files", Json::array())) {
+    if (!file.is_string()) return Error{ErrorCode::invalid_argument, "recording: files must be a list of file names"};
+    recording.files.push_back(context.folder / file.get<std::string>());
+  }
+  VERGE_TRY(recording.pause_s, number_member(options, "pause_s", recording.pause_s));
+  VERGE_TRY(recording.loop, bool_member(options, "loop", recording.loop));
+  VERGE_TRY(recording.is_paced, bool_member(options, "paced", recording.is_paced));
+  return make_recording_source(std::move(recording), context);
+}
+
+Result<std::unique_ptr<pipeline::Stage>> make_voice(const Json& options, const pipeline::Context& context) {
+  VoiceStageOptions voice;
+  VERGE_TRY(const auto model, string_member(options, "model"));
+  voice.model = model;
+  VERGE_TRY(const double begin, number_member(options, "begin", voice.segments.begin_probability));
+  VERGE_TRY(const double end, number_member(options, "end", voice.segments.end_probability));
+  voice.segments.begin_probability = static_cast<float>(begin);
+  voice.segments.end_probability = static_cast<float>(end);
+  VERGE_TRY(voice.segments.join_s, number_member(options, "join_s", voice.segments.join_s));
+  VERGE_TRY(voice.segments.length_s_max, number_member(options, "length_s_max", voice.segments.length_s_max));
+  VERGE_TRY(const double target, number_member(options, "target_db", voice.level.target_db));
+  voice.level.target_db = static_cast<float>(target);
+  if (begin <= end || begin >= 1 || end <= 0) {
+    return Error{ErrorCode::invalid_argument, "voice: 0 < end < begin < 1 must hold"};
+  }
+  if (voice.segments.length_s_max < 2 || voice.segments.length_s_max > 30) {
+    return Error{ErrorCode::invalid_argument, "voice: length_s_max must be 2..30"};
+  }
+  return make_voice_stage(std::move(voice), context);
+}
+
+Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const pipeline::Context& context) {
+  SpeechStageOptions speech;
+  VERGE_TRY(const auto model, string_member(options, "model"));
+  speech.model = model;
+  return make_speech_stage(std::move(speech), context);
+}
+
+/// Sixteen peaks of the block, 0..1, for a drawn wave form.
+Json peaks_of(const std::vector<float>& samples) {
+  constexpr std::size_t kPeaks = 16;
+  Json peaks = Json::array();
+  for (std::size_t part = 0; part < kPeaks; ++part) {
+    float peak = 0;
+    for (std::size_t at = part * samples.size() / kPeaks; at < (part + 1) * samples.size() / kPeaks; ++at) {
+      peak = std::max(peak, std::abs(samples[at]));
+    }
+    peaks.push_back(std::round(std::min(1.0F, peak) * 1000) / 1000);
+  }
+  return peaks;
+}
+
+std::optional<pipeline::LiveFrame> render_sound(const pipeline::Packet& packet) {
+  const auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
+  if (!block || block->is_segment) return std::nullopt;
+  return pipeline::LiveFrame{{{"kind", "sound"},
+                              {"level_db", std::round(block->level_db * 10) / 10},
+                              {"probability", std::round(block->speech_probability * 100) / 100},
+                              {"speaking", block->speech_probability >= 0.5F},
+                              {"peaks", peaks_of(block->samples)}},
+                             {}};
+}
+
+}  // namespace
+
+void add_stages(pipeline::Catalog& catalog) {
+  catalog.add(pipeline::Kind<pipeline::Source>{
+      .name = "recording",
+      .where = "audio/recording_source.h",
+      .summary = "Plays sound files at their own pace, as a microphone would deliver them.",
+      .options = {option("files", "list", "Sound files (WAV, FLAC, Ogg), played in this order", nullptr, true),
+                  option("pause_s", "number", "Silence after each file, seconds, 0..60", 2.0),
+                  option("loop", "flag", "Begin again after the last file", true),
+                  option("paced", "flag", "At the sound's own pace; false: as fast as the pipeline takes it", true)},
+      .make = make_recording});
+  catalog.add(pipeline::Kind<pipeline::Stage>{
+      .name = "voice",
+      .where = "audio/voice_stage.h",
+      .summary = "Finds speech: raises the level, marks each block, cuts utterances.",
+      .options = {option("model", "path", "Silero VAD model, ONNX", nullptr, true),
+                  option("begin", "number", "Speech begins at this probability, 0..1", 0.5),
+                  option("end", "number", "Speech ends below this probability, 0..1, less than begin", 0.35),
+                  option("join_s", "number", "Pauses up to this stay inside an utterance, seconds; delays every result by as much", 0.6),
+                  option("length_s_max", "number", "Longer utterances are cut, seconds, 2..30", 12.0),
+                  option("target_db", "number", "Level of speech before detection, dB relative to full scale", -23.0)},
+      .make = make_voice});
+  catalog.add(pipeline::Kind<pipeline::Stage>{
+      .name = "speech",
+      .where = "audio/speech_stage.h",
+      .summary = "Turns utterances into text (Moonshine); one event speech.final each.",
+      .options = {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true)},
+      .make = make_speech});
+  catalog.add_live_renderer(render_sound);
+}
+
+}  // namespace verge::audio

@@ -1,0 +1,62 @@
+#include "audio/speech_stage.h"
+
+#include "base/bytes.h"
+#include "base/time.h"
+
+namespace verge::audio {
+namespace {
+
+class SpeechStage final : public pipeline::Stage {
+ public:
+  SpeechStage(std::unique_ptr<SpeechRecognizer> recognizer, const pipeline::Context& context)
+      : recognizer_(std::move(recognizer)), context_(context), boot_id_(boot_id()) {}
+
+  Status process(const pipeline::Packet& packet, const pipeline::Emit& emit) override {
+    const auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
+    if (!block || !block->is_segment) {
+      emit(packet);
+      return Done{};
+    }
+    VERGE_TRY(auto transcript, recognizer_->recognize(block->samples));
+    if (!transcript.text.empty()) emit(event_packet(packet, *block, transcript));
+    return Done{};
+  }
+
+ private:
+  pipeline::Packet event_packet(const pipeline::Packet& packet, const pipeline::AudioBlock& block, const Transcript& transcript) const {
+    auto event = std::make_shared<contract::Event>();
+    event->id = new_uuid();
+    event->type = "speech.final";
+    event->family = "audio";
+    event->device = context_.device;
+    event->module = context_.module;
+    event->stream = context_.stream;
+    event->source = context_.stream;
+    event->captured_us = packet.captured_us;
+    event->boot_id = boot_id_;
+    event->monotonic_us = packet.monotonic_us;
+    event->duration_us = static_cast<std::int64_t>(block.samples.size()) * 1'000'000 / block.rate_hz;
+    event->label = transcript.text;
+    event->score = transcript.confidence;
+    event->span = contract::Span{packet.captured_us, packet.captured_us + event->duration_us};
+    event->model = recognizer_->model_digest();
+    event->pipeline = context_.pipeline_hash;
+    pipeline::Packet out = packet;
+    out.payload = std::shared_ptr<const contract::Event>(std::move(event));
+    return out;
+  }
+
+  const std::unique_ptr<SpeechRecognizer> recognizer_;
+  const pipeline::Context context_;
+  const std::string boot_id_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options, const pipeline::Context& context) {
+  if (options.model.is_relative()) options.model = context.folder / options.model;
+  VERGE_TRY(auto recognizer, SpeechRecognizer::load(options.model, options.recognizer));
+  return std::unique_ptr<pipeline::Stage>(new SpeechStage(std::move(recognizer), context));
+}
+
+}  // namespace verge::audio

@@ -1,0 +1,21 @@
+// audio/speech_stage.h -- stage `speech`: utterances in, events "speech.final" with the text out; other packets pass.
+//
+// The event: label = text, score = confidence, span = the utterance, duration_us, model = digest of the decoder.
+// Threads: one stream.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "audio/speech_recognizer.h"
+#include "pipeline/stage.h"
+
+namespace verge::audio {
+
+struct SpeechStageOptions {
+  std::filesystem::path model;  ///< Folder with encoder.onnx, decoder.onnx, tokenizer.json.
+  RecognizerOptions recognizer;
+};
+Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options, const pipeline::Context& context);
+
+}  // namespace verge::audio

@@ -1,0 +1,80 @@
+#include "audio/voice_stage.h"
+
+#include "audio/voice_detector.h"
+
+namespace verge::audio {
+namespace {
+
+constexpr int kRateHz = 16'000;
+constexpr double kBlockSeconds = static_cast<double>(VoiceDetector::kBlockSamples) / kRateHz;
+
+class VoiceStage final : public pipeline::Stage {
+ public:
+  VoiceStage(VoiceStageOptions options, std::unique_ptr<VoiceDetector> detector)
+      : detector_(std::move(detector)),
+        segmenter_(options.segments, kRateHz, VoiceDetector::kBlockSamples),
+        level_(options.level, kBlockSeconds) {}
+
+  Status process(const pipeline::Packet& packet, const pipeline::Emit& emit) override {
+    const auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
+    if (!block) {
+      emit(packet);
+      return Done{};
+    }
+    if (block->rate_hz != kRateHz || block->samples.size() != VoiceDetector::kBlockSamples) {
+      return Error{ErrorCode::invalid_argument, "voice: wants blocks of 512 samples at 16000 Hz, got " + std::to_string(block->samples.size()) +
+                                                    " at " + std::to_string(block->rate_hz) + " Hz"};
+    }
+    last_ = packet;
+    auto louder = level_.apply(block->samples);
+    VERGE_TRY(const float probability, detector_->probability(louder));
+    auto utterance = segmenter_.add(louder, probability);
+
+    auto heard = std::make_shared<pipeline::AudioBlock>(*block);
+    heard->speech_probability = probability;
+    pipeline::Packet out = packet;
+    out.payload = std::shared_ptr<const pipeline::AudioBlock>(std::move(heard));
+    emit(std::move(out));
+    samples_seen_ += static_cast<std::int64_t>(VoiceDetector::kBlockSamples);
+    if (utterance) emit(packet_of(std::move(*utterance)));
+    return Done{};
+  }
+
+  Status close(const pipeline::Emit& emit) override {
+    if (auto utterance = segmenter_.flush()) emit(packet_of(std::move(*utterance)));
+    return Done{};
+  }
+
+ private:
+  /// The utterance began so many samples before the end of the last block.
+  pipeline::Packet packet_of(Utterance utterance) const {
+    const std::int64_t samples_ago = samples_seen_ - utterance.begin_sample;
+    const std::int64_t us_ago = samples_ago * 1'000'000 / kRateHz - static_cast<std::int64_t>(kBlockSeconds * 1e6);
+    auto segment = std::make_shared<pipeline::AudioBlock>();
+    segment->rate_hz = kRateHz;
+    segment->samples = std::move(utterance.samples);
+    segment->is_segment = true;
+    segment->speech_probability = utterance.probability;
+    pipeline::Packet packet = last_;
+    packet.captured_us = last_.captured_us - us_ago;
+    packet.monotonic_us = last_.monotonic_us - us_ago;
+    packet.payload = std::shared_ptr<const pipeline::AudioBlock>(std::move(segment));
+    return packet;
+  }
+
+  const std::unique_ptr<VoiceDetector> detector_;
+  VoiceSegmenter segmenter_;
+  LevelControl level_;
+  pipeline::Packet last_;
+  std::int64_t samples_seen_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<pipeline::Stage>> make_voice_stage(VoiceStageOptions options, const pipeline::Context& context) {
+  if (options.model.is_relative()) options.model = context.folder / options.model;
+  VERGE_TRY(auto detector, VoiceDetector::load(options.model));
+  return std::unique_ptr<pipeline::Stage>(new VoiceStage(std::move(options), std::move(detector)));
+}
+
+}  // namespace verge::audio
