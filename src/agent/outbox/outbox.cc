@@ -1,0 +1,530 @@
+#include "agent/outbox/outbox.h"
+
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace verge::agent {
+namespace {
+
+constexpr const char* kPart = "outbox";
+constexpr std::size_t kReadBytesMax = 1U << 20U;
+constexpr int kSweepBatchesMax = 64;             // Per target and sweep, so that a sweep never holds the loop for long.
+constexpr std::int64_t kClockIsSet_us = 1'577'836'800'000'000;  // 2020: an earlier date is a clock that nobody set.
+
+struct Target {
+  std::uint64_t next_offset = 0;   ///< All own records before it were handed over, acknowledged or expired.
+  bool is_caught_up = true;        ///< No own durable record at or behind next_offset.
+  std::set<std::uint64_t> in_flight;
+  std::uint64_t generation = 0;    ///< Answers to an older one are void: its records are sent again.
+  bool is_pumping = false;
+
+  bool is_drained() const { return is_caught_up && in_flight.empty(); }
+};
+
+struct Sender {
+  std::uint64_t last_durable = 0, last_given = 0;
+  std::size_t pending_count = 0;
+};
+
+/// What one call of append waits for.
+struct Batch {
+  std::size_t open_count = 0;
+  Status status = Done{};
+  std::function<void(Status)> done;
+};
+
+struct Arrival {
+  std::shared_ptr<Batch> batch;
+  OutboxRecord record;
+  Result<std::uint64_t> offset;
+};
+
+std::uint64_t segment_bytes(const OutboxOptions& options) {
+  if (options.segment_bytes_max > 0) return options.segment_bytes_max;
+  return std::clamp<std::uint64_t>(options.disk_bytes_max / 16, 256U << 10U, 16U << 20U);
+}
+
+std::map<std::string, std::uint64_t> numbers_in(const Json& json, std::string_view key) {
+  std::map<std::string, std::uint64_t> numbers;
+  const Json* object = find_member(json, {key});
+  if (object == nullptr || !object->is_object()) return numbers;
+  for (const auto& [name, value] : object->items()) {
+    if (value.is_number_unsigned()) numbers[name] = value.get<std::uint64_t>();
+  }
+  return numbers;
+}
+
+Status replace_file(Disk& disk, const std::filesystem::path& path, std::string_view bytes) {
+  auto fresh = path;
+  fresh += ".new";
+  VERGE_TRY(auto file, disk.open(fresh, true));
+  VERGE_CHECK(file->truncate(0));
+  VERGE_CHECK(file->write_at(0, bytes));
+  VERGE_CHECK(file->sync());
+  file.reset();
+  VERGE_CHECK(disk.rename(fresh, path));
+  return disk.sync_folder(path.parent_path());
+}
+
+}  // namespace
+
+struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
+  Impl(Loop& l, Workers& w, Disk& d, const Clock& c, Metrics& m, OutboxOptions o, FindSink f)
+      : loop(l),
+        workers(w),
+        disk(d),
+        clock(c),
+        options(std::move(o)),
+        find_sink(std::move(f)),
+        stored(m.counter("verge_outbox_stored_total", "Messages stored durably.")),
+        delivered(m.counter("verge_outbox_delivered_total", "Messages acknowledged by their receiver.")),
+        expired(m.counter("verge_outbox_dropped_total", "Messages dropped.", {{"reason", "expired"}})),
+        dropped(m.counter("verge_outbox_dropped_total", "Messages dropped.", {{"reason", "disk_cap"}})),
+        refused(m.counter("verge_outbox_refused_total", "Messages not taken because the disk was full or failed.")),
+        bytes(m.gauge("verge_outbox_disk_bytes", "Size of the outbox on disk.")) {}
+
+  Loop& loop;
+  Workers& workers;
+  Disk& disk;
+  const Clock& clock;
+  const OutboxOptions options;
+  const FindSink find_sink;
+  Counter &stored, &delivered, &expired, &dropped, &refused;
+  Gauge& bytes;
+
+  std::unique_ptr<storage::AppendLog> log;
+  std::string epoch;
+  const std::string boot = boot_id();
+  std::map<std::string, Target> targets;
+  std::map<std::string, Sender> senders;
+  std::uint64_t durable_end = 0;  ///< One past the highest offset that arrived here.
+  std::string saved_positions;
+  std::uint64_t saved_lowest = 0;
+  std::mutex file_mutex;
+  bool is_saving = false;
+  Loop::TimerId checkpoint_timer = 0, sweep_timer = 0;
+
+  std::mutex arrivals_mutex;  // Filled by the log's commit thread.
+  std::vector<Arrival> arrivals;
+
+  std::filesystem::path positions_path() const { return options.folder / "positions.json"; }
+
+  // -- opening
+
+  Status open() {
+    storage::AppendLogOptions log_options;
+    log_options.segment_bytes_max = segment_bytes(options);
+    log_options.disk_bytes_max = options.disk_bytes_max + 2 * segment_bytes(options);
+    log_options.free_bytes_min = options.free_bytes_min;
+    VERGE_TRY(log, storage::AppendLog::open(disk, clock, options.folder / "log", log_options));
+    const std::uint64_t scan_from = load_positions();
+    VERGE_CHECK(scan(scan_from));
+    durable_end = log->end_offset(0);
+    if (auto saved = write_positions(positions_text()); !saved) {
+      return std::move(saved).error().within("open the outbox");
+    }
+    checkpoint_timer = loop.every(options.checkpoint_period, [this] { save_later(); });
+    sweep_timer = loop.every(options.sweep_period, [this] { sweep(); });
+    return Done{};
+  }
+
+  /// Returns the offset from which the log knows more than the file. A lost file means a new epoch and sending all
+  /// that is kept once more.
+  std::uint64_t load_positions() {
+    const auto start_over = [this] {
+      epoch = new_uuid();
+      return log->first_offset(0);
+    };
+    const auto file = disk.open(positions_path(), false);
+    if (!file) return start_over();
+    const auto size = (*file)->size_bytes();
+    const auto text = size ? (*file)->read_at(0, *size) : Result<std::string>(size.error());
+    const auto json = text ? parse_json(*text) : Result<Json>(text.error());
+    const auto known = json ? string_member(*json, "epoch") : Result<std::string>(json.error());
+    if (!known || known->empty()) {
+      log_warning(kPart, "positions cannot be read; beginning a new epoch", {{"file", positions_path().string()}});
+      return start_over();
+    }
+    epoch = *known;
+    for (const auto& [name, offset] : numbers_in(*json, "targets")) {
+      targets[name].next_offset = offset;
+      targets[name].is_caught_up = false;
+    }
+    for (const auto& [name, sequence] : numbers_in(*json, "sequences")) {
+      senders[name].last_given = senders[name].last_durable = sequence;
+    }
+    const auto offset = integer_member(*json, "offset");
+    return offset ? static_cast<std::uint64_t>(*offset) : 0;
+  }
+
+  /// Finds what became durable after the positions were written.
+  Status scan(std::uint64_t offset) {
+    while (true) {
+      VERGE_TRY(const auto records, log->read(0, offset, options.read_count_max, kReadBytesMax));
+      if (records.empty()) return Done{};
+      for (const auto& stored_record : records) {
+        offset = stored_record.offset + 1;
+        const auto record = outbox_record_from(stored_record.bytes);
+        if (!record) {
+          log_error(kPart, record.error(), {{"offset", stored_record.offset}});
+          continue;
+        }
+        Target& target = targets[record->target];
+        if (target.is_caught_up) target.next_offset = stored_record.offset, target.is_caught_up = false;
+        Sender& sender = senders[record->sender];
+        sender.last_durable = sender.last_given = std::max(sender.last_given, record->sequence);
+      }
+    }
+  }
+
+  // -- taking in
+
+  void append(std::vector<Message> messages, std::function<void(Status)> done) {
+    auto batch = std::make_shared<Batch>();
+    batch->open_count = messages.size();
+    batch->done = std::move(done);
+    if (messages.empty()) return batch->done(Done{});
+    if (log->disk_bytes() > options.disk_bytes_max) enforce_cap();
+    for (Message& message : messages) {
+      OutboxRecord record;
+      record.target = std::move(message.target);
+      record.sender = std::move(message.sender);
+      record.properties = std::move(message.properties);
+      record.payload = std::move(message.payload);
+      record.time_to_live_s = message.time_to_live_s;
+      record.boot = boot;
+      record.monotonic_us = clock.monotonic_us();
+      if (record.target.starts_with("up:")) {
+        Sender& sender = senders[record.sender];
+        record.sequence = ++sender.last_given;
+        ++sender.pending_count;
+      }
+      std::string encoded = to_bytes(record);
+      log->append(0, std::move(encoded),
+                  [weak = weak_from_this(), batch, record = std::move(record)](Result<std::uint64_t> offset) mutable {
+                    if (const auto self = weak.lock()) self->arrive({batch, std::move(record), std::move(offset)});
+                  });
+    }
+  }
+
+  /// On the commit thread: one hand-over to the loop takes many.
+  void arrive(Arrival arrival) {
+    bool is_first = false;
+    {
+      const std::lock_guard lock(arrivals_mutex);
+      is_first = arrivals.empty();
+      arrivals.push_back(std::move(arrival));
+    }
+    if (!is_first) return;
+    loop.post([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->take_arrivals();
+    });
+  }
+
+  void take_arrivals() {
+    std::vector<Arrival> taken;
+    {
+      const std::lock_guard lock(arrivals_mutex);
+      taken.swap(arrivals);
+    }
+    for (Arrival& arrival : taken) take(arrival);
+  }
+
+  void take(Arrival& arrival) {
+    settle_sequence(arrival);
+    if (arrival.offset) {
+      stored.add();
+      durable_end = std::max(durable_end, *arrival.offset + 1);
+      offer(*arrival.offset, arrival.record);
+    } else {
+      refused.add();
+      if (arrival.batch->status) arrival.batch->status = arrival.offset.error();
+    }
+    if (--arrival.batch->open_count == 0) arrival.batch->done(arrival.batch->status);
+  }
+
+  /// Numbers of records that did not become durable are given again once nothing is under way, so that a full disk
+  /// leaves no hole in the sender's sequence.
+  void settle_sequence(const Arrival& arrival) {
+    if (arrival.record.sequence == 0) return;
+    Sender& sender = senders[arrival.record.sender];
+    if (arrival.offset) sender.last_durable = std::max(sender.last_durable, arrival.record.sequence);
+    if (--sender.pending_count == 0) sender.last_given = sender.last_durable;
+  }
+
+  // -- handing over
+
+  /// A record that just became durable: sent at once if nothing of its target waits.
+  void offer(std::uint64_t offset, const OutboxRecord& record) {
+    Target& target = targets[record.target];
+    if (offset < target.next_offset) return;  // The scan was faster than the hand-over.
+    if (!target.is_caught_up) return;         // The scan will come to it.
+    target.next_offset = offset;
+    if (target.in_flight.size() >= options.window || !hand_over(record.target, target, offset, record)) {
+      target.is_caught_up = false;
+      return;
+    }
+    target.next_offset = offset + 1;
+  }
+
+  bool hand_over(const std::string& name, Target& target, std::uint64_t offset, const OutboxRecord& record) {
+    const auto sink = find_sink(name);
+    if (!sink || !sink->is_ready()) return false;
+    target.in_flight.insert(offset);
+    const auto generation = target.generation;
+    const auto sent = sink->send(record, [weak = weak_from_this(), name, offset, generation](Status status) {
+      if (const auto self = weak.lock()) self->settle(name, offset, generation, status);
+    });
+    if (!sent) target.in_flight.erase(offset);
+    return sent && target.generation == generation;  // It may have failed before send returned.
+  }
+
+  void settle(const std::string& name, std::uint64_t offset, std::uint64_t generation, const Status& status) {
+    const auto found = targets.find(name);
+    if (found == targets.end() || found->second.generation != generation) return;
+    Target& target = found->second;
+    if (!status) {
+      rewind(target);
+      return;
+    }
+    target.in_flight.erase(offset);
+    delivered.add();
+    // Reading in half windows: one record at a time would read the log over and over.
+    if (!target.is_caught_up && target.in_flight.size() * 2 <= options.window) pump(name, target);
+  }
+
+  /// The receiver went away: everything it has not acknowledged is sent again, in order.
+  static void rewind(Target& target) {
+    if (target.in_flight.empty()) return;
+    ++target.generation;
+    target.next_offset = *target.in_flight.begin();
+    target.in_flight.clear();
+    target.is_caught_up = false;
+  }
+
+  void pump(const std::string& name, Target& target) {
+    if (target.is_pumping) return;
+    target.is_pumping = true;
+    while (!target.is_caught_up && target.in_flight.size() < options.window && pump_batch(name, target)) {
+    }
+    target.is_pumping = false;
+  }
+
+  /// False when the target does not take more for now.
+  bool pump_batch(const std::string& name, Target& target) {
+    const auto sink = find_sink(name);
+    if (!sink || !sink->is_ready()) return false;
+    const auto records = read_for(target, options.window - target.in_flight.size());
+    if (!records) return false;
+    for (const auto& stored_record : *records) {
+      const auto record = outbox_record_from(stored_record.bytes);
+      if (record && record->target == name) {
+        if (is_expired(*record, stored_record.received_us)) {
+          expired.add();
+        } else if (target.in_flight.size() >= options.window) {
+          return false;
+        } else if (!hand_over(name, target, stored_record.offset, *record)) {
+          return false;
+        }
+      }
+      target.next_offset = std::max(target.next_offset, stored_record.offset + 1);
+    }
+    return true;
+  }
+
+  std::optional<std::vector<storage::LogRecord>> read_for(Target& target, std::size_t count) {
+    target.next_offset = std::max(target.next_offset, log->first_offset(0));
+    auto records = log->read(0, target.next_offset, std::max<std::size_t>(count, 16), kReadBytesMax);
+    if (!records) {
+      log_error(kPart, records.error());
+      return std::nullopt;
+    }
+    if (records->empty()) target.is_caught_up = true;
+    return *std::move(records);
+  }
+
+  bool is_expired(const OutboxRecord& record, std::int64_t received_us) const {
+    if (record.time_to_live_s < 0) return false;
+    std::int64_t age_us = 0;
+    if (!boot.empty() && record.boot == boot) {
+      age_us = clock.monotonic_us() - record.monotonic_us;
+    } else if (received_us >= kClockIsSet_us && clock.now_us() >= kClockIsSet_us) {
+      age_us = clock.now_us() - received_us;
+    }
+    return age_us >= record.time_to_live_s * 1'000'000;
+  }
+
+  void wake(const std::string& name) {
+    const auto found = targets.find(name);
+    if (found != targets.end()) pump(name, found->second);
+  }
+
+  // -- keeping house
+
+  void sweep() {
+    bytes.set(static_cast<double>(log->disk_bytes()));
+    if (log->disk_bytes() > options.disk_bytes_max) enforce_cap();
+    for (auto& [name, target] : targets) {
+      if (target.is_caught_up) continue;
+      pump(name, target);
+      skip_expired(name, target);
+    }
+    // A target that is empty needs no memory; it comes back with its next record.
+    std::erase_if(targets, [](const auto& entry) { return entry.second.is_drained() && !entry.second.is_pumping; });
+    trim();
+  }
+
+  /// Frees what a target that is away will never get.
+  void skip_expired(const std::string& name, Target& target) {
+    for (int batch = 0; batch < kSweepBatchesMax && !target.is_caught_up; ++batch) {
+      const auto records = read_for(target, options.read_count_max);
+      if (!records) return;
+      for (const auto& stored_record : *records) {
+        const auto record = outbox_record_from(stored_record.bytes);
+        if (record && record->target == name) {
+          if (!is_expired(*record, stored_record.received_us)) return;
+          expired.add();
+        }
+        target.next_offset = stored_record.offset + 1;
+      }
+    }
+  }
+
+  std::uint64_t position_of(const Target& target) const {
+    if (!target.in_flight.empty()) return *target.in_flight.begin();
+    return target.is_caught_up ? durable_end : target.next_offset;
+  }
+
+  void trim() {
+    // Only what the written positions no longer need: a crash must find everything behind them.
+    const std::uint64_t lowest = std::min(lowest_position(), saved_lowest);
+    if (lowest <= log->first_offset(0)) return;
+    if (const auto trimmed = log->trim_before(0, lowest); !trimmed) log_error(kPart, trimmed.error());
+  }
+
+  /// The oldest records go until a tenth of the cap is free; what nobody had acknowledged is counted.
+  void enforce_cap() {
+    trim();
+    const std::uint64_t wanted = options.disk_bytes_max / 10 * 9;
+    std::uint64_t lost = 0;
+    std::uint64_t offset = log->first_offset(0);
+    std::uint64_t read_bytes = 0;
+    while (log->disk_bytes() > wanted) {
+      const auto records = log->read(0, offset, options.read_count_max, kReadBytesMax);
+      if (!records || records->empty()) break;
+      for (const auto& stored_record : *records) {
+        const auto record = outbox_record_from(stored_record.bytes);
+        const auto target = record ? targets.find(record->target) : targets.end();
+        if (target != targets.end() && position_of(target->second) <= stored_record.offset) ++lost;
+        offset = stored_record.offset + 1;
+        read_bytes += stored_record.bytes.size();
+      }
+      if (read_bytes < segment_bytes(options) / 2) continue;
+      read_bytes = 0;
+      if (!log->trim_before(0, offset)) break;
+    }
+    const std::uint64_t first = log->first_offset(0);
+    for (auto& [name, target] : targets) target.next_offset = std::max(target.next_offset, first);
+    if (lost == 0) return;
+    dropped.add(lost);
+    log_warning(kPart, "the disk cap is reached; the oldest messages were dropped",
+                {{"messages", lost}, {"disk_bytes_max", options.disk_bytes_max}});
+  }
+
+  std::string positions_text() const {
+    Json json = {{"epoch", epoch}, {"offset", durable_end}, {"targets", Json::object()}, {"sequences", Json::object()}};
+    for (const auto& [name, target] : targets) {
+      if (!target.is_drained()) json["targets"][name] = position_of(target);
+    }
+    for (const auto& [name, sender] : senders) json["sequences"][name] = sender.last_durable;
+    return to_text(json);
+  }
+
+  std::uint64_t lowest_position() const {
+    std::uint64_t lowest = durable_end;
+    for (const auto& [name, target] : targets) lowest = std::min(lowest, position_of(target));
+    return lowest;
+  }
+
+  void save_later() {
+    if (is_saving) return;
+    auto text = positions_text();
+    if (text == saved_positions) return;
+    is_saving = true;
+    const auto lowest = lowest_position();
+    const auto submitted = workers.submit([self = shared_from_this(), text, lowest] {
+      const auto written = self->write_positions(text);
+      self->loop.post([weak = std::weak_ptr(self), text, lowest, written] {
+        if (const auto owner = weak.lock()) owner->finish_saving(text, lowest, written);
+      });
+    });
+    if (!submitted) is_saving = false;
+  }
+
+  Status write_positions(std::string_view text) {
+    const std::lock_guard lock(file_mutex);
+    return replace_file(disk, positions_path(), text);
+  }
+
+  void finish_saving(const std::string& text, std::uint64_t lowest, const Status& written) {
+    is_saving = false;
+    if (!written) {
+      // Nothing is lost: an older position only means sending more again.
+      log_error(kPart, written.error());
+      return;
+    }
+    saved_positions = text;
+    saved_lowest = lowest;
+  }
+
+  void close() {
+    loop.cancel(checkpoint_timer);
+    loop.cancel(sweep_timer);
+    if (log == nullptr) return;
+    log.reset();  // Waits for the commit thread, which may still call arrive().
+  }
+};
+
+Outbox::Outbox(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Outbox::~Outbox() { impl_->close(); }
+
+Result<std::unique_ptr<Outbox>> Outbox::open(Loop& loop, Workers& workers, Disk& disk, const Clock& clock,
+                                             Metrics& metrics, OutboxOptions options, FindSink find_sink) {
+  auto impl = std::make_shared<Impl>(loop, workers, disk, clock, metrics, std::move(options), std::move(find_sink));
+  VERGE_CHECK(impl->open());
+  return std::unique_ptr<Outbox>(new Outbox(std::move(impl)));
+}
+
+void Outbox::append(std::vector<Message> messages, std::function<void(Status)> done) {
+  impl_->append(std::move(messages), std::move(done));
+}
+void Outbox::wake(const std::string& target) { impl_->wake(target); }
+void Outbox::wake_all() {
+  std::vector<std::string> names;
+  for (const auto& [name, target] : impl_->targets) names.push_back(name);
+  for (const auto& name : names) impl_->wake(name);
+}
+bool Outbox::has_pending(const std::string& target) const {
+  const auto found = impl_->targets.find(target);
+  return found != impl_->targets.end() && !found->second.is_drained();
+}
+std::map<std::string, Outbox::TargetFigures> Outbox::figures() const {
+  std::map<std::string, TargetFigures> figures;
+  for (const auto& [name, target] : impl_->targets) figures[name] = {target.in_flight.size(), target.is_drained()};
+  return figures;
+}
+std::uint64_t Outbox::disk_bytes() const { return impl_->log->disk_bytes(); }
+const std::string& Outbox::epoch() const { return impl_->epoch; }
+void Outbox::flush() {
+  const auto written = impl_->write_positions(impl_->positions_text());
+  if (!written) log_error(kPart, written.error());
+}
+
+}  // namespace verge::agent
