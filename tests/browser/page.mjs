@@ -1,0 +1,336 @@
+// page.mjs -- drives the page of a running hub in Chromium; see README.md for the checks.
+
+import {mkdir, readFile, writeFile} from "node:fs/promises";
+import path from "node:path";
+import {chromium} from "playwright-core";
+
+const usage = "usage: node page.mjs BASE_URL USER PASSWORD_FILE [--screenshots DIR] [--chromium PATH] [--wait SECONDS]";
+const sizes = [
+  {width: 390, height: 844},
+  {width: 1280, height: 800},
+  {width: 1920, height: 1080},
+];
+const schemes = ["light", "dark"];
+const browser_flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const families = ["vision", "audio", "telemetry"];
+const poll_ms = 250;
+
+function readArguments(words) {
+  const options = {chromium: "/usr/bin/chromium", wait: "60", screenshots: ""};
+  const rest = [];
+  for (let index = 0; index < words.length; index++) {
+    const name = words[index].replace(/^--/, "");
+    if (!words[index].startsWith("--")) rest.push(words[index]);
+    else if (name in options && words[index + 1] !== undefined) options[name] = words[++index];
+    else return null;
+  }
+  if (rest.length !== 3 || !(Number(options.wait) > 0)) return null;
+  const [base, user, password_file] = rest;
+  return {...options, base: base.replace(/\/+$/, ""), user, password_file, wait_ms: Number(options.wait) * 1000};
+}
+
+const options = readArguments(process.argv.slice(2));
+if (!options) {
+  console.error(usage);
+  process.exit(2);
+}
+const password = (await readFile(options.password_file, "utf8")).trim();
+const counts = {passed: 0, failed: 0};
+
+/** Runs one check; what it returns is printed beside its name. */
+async function check(name, run) {
+  try {
+    const said = await run();
+    counts.passed++;
+    console.log(`pass  ${name}${said ? `: ${said}` : ""}`);
+    return true;
+  } catch (error) {
+    counts.failed++;
+    console.log(`FAIL  ${name}: ${String(error.message).split("\n")[0]}`);
+    return false;
+  }
+}
+
+function demand(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+/** Asks until the answer is true-ish; gives the answer. */
+async function until(what, ask, wait_ms = options.wait_ms) {
+  const end_ms = Date.now() + wait_ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() >= end_ms) throw new Error(`${what}: not within ${wait_ms / 1000} s`);
+    await new Promise(done => setTimeout(done, poll_ms));
+  }
+}
+
+const browser = await chromium.launch({executablePath: options.chromium, args: browser_flags});
+const faults = [];
+
+async function newPage(size, scheme) {
+  const context = await browser.newContext({
+    viewport: size,
+    colorScheme: scheme,
+    reducedMotion: "reduce",
+    ignoreHTTPSErrors: true,
+  });
+  const page = await context.newPage();
+  page.on("pageerror", error => faults.push(`script: ${error.message}`));
+  // The page asks who is logged in, and tries a wrong password: both are answered 401 on purpose.
+  page.on(
+    "console",
+    message =>
+      message.type() === "error" && !message.text().includes("401") && faults.push(`console: ${message.text()}`)
+  );
+  page.on("request", request => {
+    const url = request.url();
+    if (/^(https?|wss?):/.test(url) && new URL(url).host !== new URL(options.base).host)
+      faults.push(`request to another host: ${url}`);
+  });
+  return {context, page};
+}
+
+async function logIn(page) {
+  await page.fill("#login [name=user]", options.user);
+  await page.fill("#login [name=password]", password);
+  await page.click("#login button");
+  await page.waitForSelector("body[data-session=in]", {timeout: 15_000});
+}
+
+const get = async (context, address) => (await context.request.get(options.base + address)).json();
+const framesOf = tile => tile.evaluate(element => Number(element.dataset.frames));
+const pixelsOf = tile =>
+  tile
+    .locator("canvas")
+    .first()
+    .evaluate(canvas => canvas.toDataURL("image/jpeg", 0.5));
+
+async function movingTile(page, family) {
+  const tile = page
+    .locator(`.tile[data-family="${family}"][data-state="live"], .tile[data-family="${family}"][data-state="alarm"]`)
+    .first();
+  await until(`a live ${family} tile`, () => tile.count());
+  await tile.scrollIntoViewIfNeeded();
+  const before = await framesOf(tile);
+  const picture = family === "vision" ? await pixelsOf(tile) : "";
+  const after = await until(`more ${family} frames`, async () => {
+    const now = await framesOf(tile);
+    return now >= before + 3 && now;
+  });
+  if (picture) await until("another picture", async () => (await pixelsOf(tile)) !== picture);
+  return `${await tile.getAttribute("data-source")}, frames ${before} to ${after}`;
+}
+
+/** Opens Controls of telemetry tiles until one has a form with a choice. */
+async function findSwitch(page) {
+  const tiles = page.locator('.tile[data-family="telemetry"]');
+  for (let index = 0; index < (await tiles.count()); index++) {
+    const panel = tiles.nth(index).locator("details.controls");
+    if (!(await panel.evaluate(element => element.open))) await panel.locator("summary").click();
+    const form = panel.locator("form.method:has(.choices)").first();
+    const found = await form.waitFor({timeout: 10_000}).then(
+      () => true,
+      () => false
+    );
+    if (found) return form;
+  }
+  throw new Error("no module describes a method with a choice");
+}
+
+async function apply(form, index) {
+  await form.locator(".segments label").nth(index).click();
+  await form.locator("button.primary").click();
+  await form.locator(".method-answer .state.good").waitFor({timeout: 35_000});
+  return form.locator(".segments input").nth(index).getAttribute("value");
+}
+
+async function liveStreams(context) {
+  const text = await (await context.request.get(`${options.base}/metrics`)).text();
+  const line = text.split("\n").find(candidate => /^verge_hub_live_streams(\{[^}]*\})?\s/.test(candidate));
+  demand(line, "/metrics has no verge_hub_live_streams");
+  return Number(line.split(/\s+/).at(-1));
+}
+
+async function drive() {
+  const {context, page} = await newPage({width: 1280, height: 800}, "light");
+  await page.goto(options.base);
+  await page.waitForSelector("body[data-session=out]");
+
+  await check("a wrong password is refused", async () => {
+    await page.fill("#login [name=user]", options.user);
+    await page.fill("#login [name=password]", `${password}-wrong`);
+    await page.click("#login button");
+    await page.waitForSelector("#login .problem:not([hidden])");
+    demand(await page.locator("nav.rail").isHidden(), "the page is shown");
+    return page.locator("#login .problem").innerText();
+  });
+  if (
+    !(await check("the right password opens Live", async () => {
+      await logIn(page);
+      await page.waitForSelector(".tile");
+    }))
+  )
+    return;
+
+  for (const family of families) await check(`the ${family} tile moves`, () => movingTile(page, family));
+
+  await check("the fault switch raises an alarm", async () => {
+    const form = await findSwitch(page);
+    const begin_us = await page.evaluate(() => Date.now() * 1000);
+    const kind = await apply(form, 1);
+    const alarm = await until("an alarm in /api/v1/events", async () => {
+      const {events} = await get(
+        context,
+        `/api/v1/events?family=telemetry&severity=alarm&from_us=${begin_us}&limit=10`
+      );
+      return events[0];
+    });
+    await until("the alarm in the tile", () =>
+      page
+        .locator(
+          `.tile[data-family="telemetry"] .last[data-event="${alarm.id}"], .tile[data-family="telemetry"][data-state="alarm"]`
+        )
+        .count()
+    );
+    return `${kind}: "${alarm.explanation || alarm.type}" after ${((alarm.captured_us - begin_us) / 1e6).toFixed(1)} s`;
+  });
+  if (options.screenshots) await check("screenshots", () => takeScreenshots());
+  await check("the fault can be taken back", async () => apply(await findSwitch(page), 0));
+
+  await check("Events lists, filters and shows a detail", async () => {
+    await page.goto(`${options.base}/#events`);
+    await page.waitForSelector(".event-row");
+    await page.selectOption("select[name=severity]", "alarm");
+    await page.waitForURL(/severity=alarm/);
+    await until(
+      "only alarms",
+      async () => {
+        const words = await page.locator(".event-row .state").allInnerTexts();
+        return words.length > 0 && words.every(word => word.includes("alarm"));
+      },
+      15_000
+    );
+    await page.locator(".event-row").first().click();
+    const event = JSON.parse(await page.locator(".drawer pre.json").innerText());
+    demand(event.severity === "alarm" && new URL(page.url()).hash.includes(event.id), "the detail is of another event");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".drawer", {state: "hidden"});
+    return `${await page.locator(".event-row").count()} alarms`;
+  });
+  await check("Devices shows modules, twin and methods", async () => {
+    await page.goto(`${options.base}/#devices`);
+    await page.locator("table.devices th a").first().click();
+    await page.waitForSelector("table.modules tbody tr");
+    const running = await page.locator("table.modules .state.good").count();
+    demand(running > 0, "no module runs");
+    await page.locator("table.modules th[scope=row] a").last().click();
+    await page.waitForSelector(".twin-view");
+    await page.waitForSelector("form.method");
+    return `${running} modules run`;
+  });
+  await check("live stops when the page is left", async () => {
+    await page.goto(`${options.base}/#live`);
+    await until("a watched stream", async () => (await liveStreams(context)) > 0);
+    const watched = await liveStreams(context);
+    await page.goto(`${options.base}/#devices`);
+    await until("no watched stream after going to Devices", async () => (await liveStreams(context)) === 0);
+    await page.goto(`${options.base}/#live`);
+    await until("a watched stream again", async () => (await liveStreams(context)) > 0);
+    await page.close();
+    await until("no watched stream after closing the page", async () => (await liveStreams(context)) === 0);
+    return `${watched} streams, then 0`;
+  });
+  await context.close();
+}
+
+/** Writes PLACE-WIDTHxHEIGHT-SCHEME.webp of every place. */
+async function takeScreenshots() {
+  await mkdir(options.screenshots, {recursive: true});
+  let files = 0,
+    bytes = 0;
+  for (const scheme of schemes) {
+    for (const size of sizes) {
+      const {context, page} = await newPage(size, scheme);
+      const devtools = await context.newCDPSession(page);
+      const shoot = async name => {
+        const {data} = await devtools.send("Page.captureScreenshot", {format: "webp", quality: 78});
+        const picture = Buffer.from(data, "base64");
+        await writeFile(path.join(options.screenshots, `${name}-${size.width}x${size.height}-${scheme}.webp`), picture);
+        files++;
+        bytes += picture.length;
+        const over_px = await page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth
+        );
+        demand(over_px <= 0, `${name} at ${size.width} px is ${over_px} px too wide`);
+      };
+      const settle = () => page.waitForTimeout(600);
+      await page.goto(options.base);
+      await page.waitForSelector("body[data-session=out]");
+      await shoot("login");
+      await logIn(page);
+      await page.waitForSelector(".tile");
+      // A small window shows only some tiles, and only those are live.
+      await until(
+        "a moving tile",
+        async () =>
+          (await page
+            .locator(".tile")
+            .first()
+            .evaluate(element => Number(element.dataset.frames))) >= 10
+      );
+      await shoot("live");
+      const telemetry = page.locator('.tile[data-family="telemetry"]').first();
+      const [source, device] = [
+        await telemetry.getAttribute("data-source"),
+        (await telemetry.getAttribute("data-source")).split("/")[0],
+      ];
+      await page.goto(`${options.base}/#live/${source.split("/").map(encodeURIComponent).join("/")}`);
+      await until(
+        "the full view",
+        async () => (await page.locator(".tile.large").count()) && (await framesOf(page.locator(".tile.large"))) >= 5
+      );
+      await shoot("source");
+      await page.goto(`${options.base}/#events`);
+      await page.waitForSelector(".event-row");
+      await settle();
+      await shoot("events");
+      await page.locator(".event-row").first().click();
+      await page.waitForSelector(".drawer pre.json");
+      await shoot("event");
+      await page.goto(`${options.base}/#devices`);
+      await page.waitForSelector("table.devices tbody tr");
+      await settle();
+      await shoot("devices");
+      await page.goto(`${options.base}/#devices/${encodeURIComponent(device)}`);
+      await page.waitForSelector(".twin-view");
+      await settle();
+      await shoot("device");
+      await context.close();
+    }
+  }
+  return `${files} files, ${Math.round(bytes / 1024)} KiB, in ${options.screenshots}`;
+}
+
+try {
+  await drive();
+  await check("no script error, no foreign request", async () =>
+    demand(faults.length === 0, faults.slice(0, 3).join("; "))
+  );
+} catch (error) {
+  counts.failed++;
+  console.log(`FAIL  driving the page: ${error.message}`);
+} finally {
+  await browser.close();
+}
+console.log(`${counts.passed} passed, ${counts.failed} failed`);
+process.exit(counts.failed ? 1 : 0);
