@@ -1,0 +1,198 @@
+// train, model: from recordings and foreign files to model folders.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fmt/format.h>
+#include <memory>
+
+#include "base/disk.h"
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/runtime_layers.h"
+#include "models/catalogue.h"
+#include "models/import.h"
+#include "models/inspect.h"
+#include "telemetry/teach/teach.h"
+#include "training/table.h"
+
+namespace verge::cli {
+namespace {
+
+struct Arguments {
+  std::filesystem::path source, target, card;
+  telemetry::TeachOptions teach;
+};
+
+// ---- train ----
+
+void print_taught(const telemetry::TeachResult& result, const std::filesystem::path& folder) {
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t at = 0; at < result.trials.size(); ++at) {
+    const auto& trial = result.trials[at];
+    const auto* baseline = at < result.baseline_trials.size() ? &result.baseline_trials[at] : nullptr;
+    rows.push_back({trial.kind, fmt::format("{} of {}", trial.found, trial.tried),
+                    trial.found > 0 ? fmt::format("{:.1f}", trial.delay_s) : "-",
+                    baseline == nullptr ? "-" : fmt::format("{} of {}", baseline->found, baseline->tried)});
+  }
+  fmt::print("\nSensors: {}\nOne row every {:.3g} s, {} rows in a window, threshold {:.3f}\n\n",
+             fmt::join(result.channels, ", "), result.period_s, result.window_rows, result.threshold);
+  fmt::print("{}\n", to_table({"FAULT TRIED", "FOUND", "AFTER S", "FOUND BY PLAIN LIMITS"}, rows));
+  for (const auto& decision : result.decisions) fmt::print("- {}\n", decision);
+  fmt::print("\nWritten: {}\nReport:  {}\n", (folder / "model.onnx").string(), (folder / "report.html").string());
+}
+
+Status train_telemetry(const Context& context, const Arguments& arguments) {
+  const bool is_table = context.form == OutputForm::table;
+  if (is_table) fmt::print("reading {}\n", arguments.source.string());
+  VERGE_TRY(const auto table, training::read_csv(arguments.source));
+  if (is_table) fmt::print("{} rows of {} sensors\n", table.row_count(), table.column_count());
+  std::error_code error;
+  std::filesystem::create_directories(arguments.target, error);
+  if (error)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("make the folder {}: {}", arguments.target.string(), error.message())};
+  VERGE_TRY(const auto result, telemetry::teach(table, arguments.target, arguments.teach, [&](std::string_view step) {
+              if (!is_table) return;
+              fmt::print("{}\n", step);
+              std::fflush(stdout);
+            }));
+  if (is_table) {
+    print_taught(result, arguments.target);
+  } else {
+    context.print(telemetry::to_json(result));
+  }
+  return Done{};
+}
+
+// ---- model ----
+
+Status print_import(const Context& context, const models::ImportReport& report, const std::filesystem::path& target) {
+  if (context.form == OutputForm::json) {
+    context.print({{"folder", target.string()},
+                   {"format", report.format},
+                   {"nodes_before", report.nodes_before},
+                   {"nodes_after", report.nodes_after},
+                   {"was_run", report.was_run},
+                   {"card", models::to_json(report.card)}});
+    return Done{};
+  }
+  fmt::print("{} ({}): {} operators became {}{}\nWritten: {}\n", report.card.name, report.format, report.nodes_before,
+             report.nodes_after, report.was_run ? ", run once on zeros" : "", target.string());
+  return Done{};
+}
+
+Status import_model(const Context& context, const Arguments& arguments) {
+  models::ImportOptions options;
+  options.target = arguments.target;
+  if (!arguments.card.empty()) {
+    VERGE_TRY(const auto text, read_file(arguments.card, 4U << 20U));
+    auto card = parse_json(text);
+    if (!card) return std::move(card).error().within("read " + arguments.card.string());
+    options.card = *std::move(card);
+  }
+  find_onnxruntime();
+  // A name of the catalogue is imported with the card that comes with the product.
+  const auto* known = models::find_in_catalogue(arguments.source.string());
+  if (known != nullptr && !std::filesystem::exists(arguments.source)) {
+    VERGE_TRY(const auto report,
+              models::import_from_catalogue(known->name, find_cache() / known->folder, arguments.target));
+    return print_import(context, report, arguments.target);
+  }
+  VERGE_TRY(const auto report, models::import_model(arguments.source, options));
+  return print_import(context, report, arguments.target);
+}
+
+Status inspect_model(const Context& context, const Arguments& arguments) {
+  const bool is_folder = std::filesystem::is_directory(arguments.source);
+  std::filesystem::path file = arguments.source;
+  Json card;
+  if (is_folder) {
+    VERGE_TRY(const auto known, models::load_card(arguments.source / "card.json"));
+    file = arguments.source / known.file;
+    card = models::to_json(known);
+  }
+  VERGE_TRY(const auto inspection, models::inspect_file(file));
+  if (context.form == OutputForm::json) {
+    auto json = models::to_json(inspection);
+    if (is_folder) json["card"] = card;
+    context.print(json);
+    return Done{};
+  }
+  fmt::print("{}", models::to_text(inspection));
+  if (is_folder) fmt::print("\ncard.json\n{}\n", to_pretty_text(card));
+  return Done{};
+}
+
+std::vector<std::filesystem::path> model_folders(const std::filesystem::path& root) {
+  std::vector<std::filesystem::path> folders;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator at(root, error), end; !error && at != end; at.increment(error)) {
+    if (at->path().filename() == "card.json") folders.push_back(at->path().parent_path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
+/// What comes with the product, and what lies in VERGE_HOME/models.
+Status list_models(const Context& context) {
+  Json models = Json::array();
+  for (const auto& entry : models::catalogue()) {
+    if (entry.kind != "model") continue;
+    std::string licences;
+    for (const auto& source : entry.sources) {
+      if (licences.find(source.licence) == std::string::npos)
+        licences += (licences.empty() ? "" : ", ") + source.licence;
+    }
+    models.push_back({{"name", entry.name}, {"where", "catalogue"}, {"summary", entry.summary}, {"licence", licences}});
+  }
+  for (const auto& folder : model_folders(context.home.models())) {
+    const auto card = models::load_card(folder / "card.json");
+    if (!card) continue;
+    models.push_back(
+        {{"name", card->name}, {"where", folder.string()}, {"summary", card->task}, {"licence", card->licence}});
+  }
+  context.print_list(models, {{"MODEL", "name"}, {"SUMMARY", "summary"}, {"LICENCE", "licence"}, {"WHERE", "where"}});
+  return Done{};
+}
+
+}  // namespace
+
+void add_model_commands(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+
+  auto* train =
+      app.add_subcommand("train", "Teach a model from your own recordings")->group("Models")->require_subcommand(1);
+  train->footer("Example:\n  verge train telemetry normal-week.csv --out models/pump --false-alarms-per-week 1");
+  auto* telemetry = train->add_subcommand("telemetry", "An anomaly model from a recorded normal period (CSV)");
+  telemetry->add_option("file", arguments->source, "CSV: a time column and numeric columns")
+      ->required()
+      ->check(CLI::ExistingFile);
+  telemetry->add_option("--out", arguments->target, "Folder for model.onnx, card.json, report.html")->required();
+  telemetry->add_option("--false-alarms-per-week", arguments->teach.false_alarms_per_week, "The promise, 0.01..1000")
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
+  telemetry->add_option("--window", arguments->teach.window_s, "Seconds that one score looks at, 2..86400")
+      ->check(CLI::Range(2.0, 86'400.0))
+      ->capture_default_str();
+  telemetry->footer("Example:\n  verge train telemetry normal-week.csv --out models/pump");
+  telemetry->callback([&context, arguments] { context.status = train_telemetry(context, *arguments); });
+
+  auto* model = app.add_subcommand("model", "Model files: import, look inside")->group("Models")->require_subcommand(1);
+  model->footer(
+      "Examples:\n  verge model list\n  verge model import nanodet.json --out models/people --card people.card.json\n"
+      "  verge model inspect models/people -o json");
+  auto* import = model->add_subcommand("import", "Bring a TensorFlow.js or ONNX model into a model folder");
+  import->add_option("source", arguments->source, "Model file (.json, .onnx), or a name of the catalogue")->required();
+  import->add_option("--out", arguments->target, "The model folder")->required();
+  import->add_option("--card", arguments->card, "What you know of it, as JSON: task, labels, picture, head")
+      ->check(CLI::ExistingFile);
+  import->callback([&context, arguments] { context.status = import_model(context, *arguments);
+});
+auto* inspect = model->add_subcommand("inspect", "Inputs, outputs, operators, cost");
+inspect->add_option("path", arguments->source, "ONNX file or model folder")->required()->check(CLI::ExistingPath);
+inspect->callback([&context, arguments] { context.status = inspect_model(context, *arguments); });
+model->add_subcommand("list", "Models of the catalogue and of this machine")->callback([&context] {
+  context.status = list_models(context);
+});
+}  // namespace verge::cli
+
+}  // namespace verge::cli

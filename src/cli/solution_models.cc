@@ -1,0 +1,169 @@
+#include "cli/solution_models.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "base/disk.h"
+#include "base/json.h"
+#include "base/process.h"
+#include "cli/content_digest.h"
+#include "models/import.h"
+#include "telemetry/teach/teach.h"
+#include "training/table.h"
+
+namespace verge::cli {
+namespace {
+
+constexpr std::chrono::minutes kRecordTimeout{10};
+
+using std::filesystem::path;
+
+/// What goes into a model besides its recipe: its files (with a model file's neighbours, which may be its weights) and
+/// the programs that make it.
+Result<std::string> key_of(const ModelRecipe& recipe) {
+  ContentDigest digest;
+  digest.add(to_text(recipe.original));
+  digest.add(to_text(recipe.card));
+  for (const auto& file : recipe.files) {
+    const auto tree = recipe.kind == ModelRecipe::Kind::import ? file.parent_path() : file;
+    VERGE_CHECK(digest.add_tree(file.filename().string(), tree));
+  }
+  if (recipe.kind != ModelRecipe::Kind::copy) VERGE_CHECK(digest.add_tree("verge", "/proc/self/exe"));
+  if (recipe.kind == ModelRecipe::Kind::train)
+    VERGE_CHECK(digest.add_tree("verge-infer", program_folder() / "verge-infer"));
+  return digest.short_hex();
+}
+
+Status copy_files(const ModelRecipe& recipe, const path& target) {
+  for (const auto& file : recipe.files) {
+    std::error_code error;
+    std::filesystem::copy(file, target / file.filename(), std::filesystem::copy_options::recursive, error);
+    if (error)
+      return Error{ErrorCode::unavailable,
+                   fmt::format("copy {} to {}: {}", file.string(), target.string(), error.message())};
+  }
+  return Done{};
+}
+
+Status import_file(const ModelRecipe& recipe, const path& target) {
+  models::ImportOptions options;
+  options.target = target;
+  options.card = recipe.card;
+  VERGE_CHECK(models::import_model(recipe.files.front(), options));
+  return Done{};
+}
+
+Status train_telemetry(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+  const path work = target.string() + ".record";
+  progress(fmt::format("model {}: recording with {}", recipe.name, recipe.files.front().filename().string()));
+  auto csv = record_table(recipe.files.front(), work);
+  std::error_code ignored;
+  if (!csv) {
+    std::filesystem::remove_all(work, ignored);
+    return std::move(csv).error();
+  }
+  auto table = training::read_csv(*csv);
+  std::filesystem::remove_all(work, ignored);
+  if (!table) return std::move(table).error();
+  progress(fmt::format("model {}: learning from {} rows", recipe.name, table->row_count()));
+  telemetry::TeachOptions options;
+  options.false_alarms_per_week = recipe.false_alarms_per_week;
+  options.window_s = recipe.window_s;
+  VERGE_CHECK(telemetry::teach(*table, target, options));
+  return Done{};
+}
+
+Status make_model(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+  switch (recipe.kind) {
+    case ModelRecipe::Kind::catalogue:
+      VERGE_CHECK(models::import_from_catalogue(recipe.catalogue_name, recipe.files.front(), target));
+      return Done{};
+    case ModelRecipe::Kind::import:
+      return import_file(recipe, target);
+    case ModelRecipe::Kind::copy:
+      return copy_files(recipe, target);
+    case ModelRecipe::Kind::train:
+      return train_telemetry(recipe, target, progress);
+  }
+  return Done{};
+}
+
+/// A model's folder appears whole or not at all.
+Status make_in_place(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+  const path partial = target.string() + ".partial";
+  std::error_code error;
+  std::filesystem::remove_all(partial, error);
+  std::filesystem::create_directories(partial, error);
+  if (error)
+    return Error{ErrorCode::unavailable, fmt::format("make the folder {}: {}", partial.string(), error.message())};
+  auto made = make_model(recipe, partial, progress);
+  if (made) {
+    std::filesystem::rename(partial, target, error);
+    if (!error) return Done{};
+    made = Error{ErrorCode::unavailable,
+                 fmt::format("move {} to {}: {}", partial.string(), target.string(), error.message())};
+  }
+  std::filesystem::remove_all(partial, error);
+  return std::move(made).error().within(fmt::format("make model \"{}\"", recipe.name));
+}
+
+void drop_old_models(const path& folder) {
+  std::vector<std::pair<std::filesystem::file_time_type, path>> made;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    made.emplace_back(entry.last_write_time(error), entry.path());
+  std::sort(made.rbegin(), made.rend());
+  for (std::size_t at = kMadeModelsMax; at < made.size(); ++at) std::filesystem::remove_all(made[at].second, error);
+}
+
+}  // namespace
+
+Result<std::map<std::string, path>> make_models(const Solution& solution, const Home& home, const Progress& progress) {
+  const auto folder = home.models() / "made";
+  std::map<std::string, path> made;
+  for (const auto& recipe : solution.models) {
+    VERGE_TRY(const auto key, key_of(recipe));
+    const auto target = folder / key;
+    std::error_code ignored;
+    if (!std::filesystem::exists(target)) {
+      progress(fmt::format("model {}: making it", recipe.name));
+      VERGE_CHECK(make_in_place(recipe, target, progress));
+    }
+    std::filesystem::last_write_time(target, std::filesystem::file_time_type::clock::now(), ignored);
+    made[recipe.name] = target;
+  }
+  drop_old_models(folder);
+  return made;
+}
+
+Result<path> record_table(const path& pipeline, const path& work) {
+  std::error_code error;
+  std::filesystem::remove_all(work, error);
+  std::filesystem::create_directories(work, error);
+  std::filesystem::copy(pipeline, work / pipeline.filename(), error);
+  if (error)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("copy {} to {}: {}", pipeline.string(), work.string(), error.message())};
+
+  const auto program = program_folder() / "verge-infer";
+  VERGE_TRY(const auto output, run_process({.arguments = {program.string(), "--pipeline",
+                                                          (work / pipeline.filename()).string(), "--metrics", "off"},
+                                            .folder = work},
+                                           kRecordTimeout));
+  if (output.exit_code != 0) {
+    const auto from = output.output.size() > 1000 ? output.output.size() - 1000 : 0;
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("record with {}: it ended with exit code {}: {}", pipeline.string(), output.exit_code,
+                             output.output.substr(from))};
+  }
+  std::vector<path> tables;
+  for (const auto& entry : std::filesystem::directory_iterator(work, error)) {
+    if (entry.path().extension() == ".csv") tables.push_back(entry.path());
+  }
+  if (tables.size() == 1) return tables.front();
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("record with {}: it wrote {} CSV files, one is needed; end the pipeline with one sink csv",
+                           pipeline.string(), tables.size())};
+}
+
+}  // namespace verge::cli
