@@ -57,7 +57,7 @@ std::size_t bytes_of(ElementType type);
 
 using Dimensions = std::vector<std::int64_t>;  ///< -1: free.
 /// "[1,3,416,416]", a free dimension is written as ?.
-std::string to_text(const Dimensions& shape);
+std::string shape_text(const Dimensions& shape);
 
 /// Constant numbers, row-major, little-endian (as ONNX's raw_data).
 struct OnnxTensor {
