@@ -1,12 +1,11 @@
 #include "pipeline/executor.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <fmt/format.h>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -91,7 +90,7 @@ struct Lane {
   std::vector<Lane*> next;        ///< Stages and sinks that take its packets.
   std::vector<Lane*> event_next;  ///< Sinks that take its events.
   bool is_leaf = false;
-  bool is_delivering = false;     ///< One thread at a time takes finished tickets, so that order holds.
+  bool is_delivering = false;  ///< One thread at a time takes finished tickets, so that order holds.
   Counter *in = nullptr, *out = nullptr, *dropped = nullptr, *failed = nullptr;
   std::uint64_t dropped_count = 0;
 };
@@ -104,7 +103,7 @@ struct Unit {
   std::unique_ptr<Sink> sink;
   std::vector<std::unique_ptr<Lane>> lanes;
   std::size_t running = 0, running_max = 1, queue_max = 8;
-  std::size_t turn = 0;  ///< The lane whose turn it is.
+  std::size_t turn = 0;        ///< The lane whose turn it is.
   bool is_submitting = false;  ///< Shared: one submit at a time.
   std::uint64_t errors_logged = 0;
 };
@@ -347,9 +346,7 @@ void Engine::connect(const PipelineSpec& spec) {
 
 Status Engine::open_all() {
   for (auto& unit : units_) {
-    Status opened = unit->stage    ? unit->stage->open()
-                    : unit->shared ? unit->shared->open()
-                                   : unit->sink->open();
+    Status opened = unit->stage ? unit->stage->open() : unit->shared ? unit->shared->open() : unit->sink->open();
     if (!opened) return std::move(opened).error().within(fmt::format("open \"{}\"", unit->name));
   }
   for (auto& stream : streams_) {
@@ -473,7 +470,8 @@ bool Engine::is_late(const Lane& lane, const Packet& packet) const {
          context_.clock->monotonic_us() - packet.monotonic_us > options_.deadline_us;
 }
 
-/// Streams that wait instead of dropping only run where the next queues have room, so that nobody blocks inside a stage.
+/// Streams that wait instead of dropping only run where the next queues have room, so that nobody blocks inside a
+/// stage.
 bool Engine::has_room_below(const Lane& lane) const {
   if (lane.stream->is_live) return true;
   const auto is_full = [](const Lane* below) { return below->queue.size() >= below->unit->queue_max; };
@@ -552,9 +550,8 @@ void Engine::run_shared(Lane& lane, Packet packet, std::unique_lock<std::mutex>&
   SharedStage& stage = *lane.unit->shared;
   lane.unit->is_submitting = true;
   lock.unlock();
-  stage.submit(std::move(packet), [this, &lane, ticket](std::optional<Packet> result) {
-    finish_ticket(lane, ticket, std::move(result));
-  });
+  stage.submit(std::move(packet),
+               [this, &lane, ticket](std::optional<Packet> result) { finish_ticket(lane, ticket, std::move(result)); });
   lock.lock();
   lane.unit->is_submitting = false;
   work_.notify_all();

@@ -4,8 +4,8 @@
 // through bounded queues. in = out + dropped + failed holds exactly for every stage and stream once the executor has
 // stopped (metric verge_stage_packets_total{stage, stream, result}); while it runs, the rest waits in the queues.
 // Events go to sinks (and the tap), not to the next stage. A sink without `inputs` gets the events of all sources and
-// stages, and the other packets of those stages that no stage follows. Packets of a shared stage leave in the order they came.
-// Threads: start and stop from the control thread; live and methods from any thread.
+// stages, and the other packets of those stages that no stage follows. Packets of a shared stage leave in the order
+// they came. Threads: start and stop from the control thread; live and methods from any thread.
 #pragma once
 
 #include <functional>
@@ -22,16 +22,16 @@ namespace verge::pipeline {
 
 struct ExecutorOptions {
   std::size_t workers = 2;
-  std::size_t queue_packets_max = 8;       ///< Per stage and stream; live sources drop the oldest, others wait.
-  std::size_t sink_packets_max = 1024;     ///< The same before a sink, larger because events are rare and precious.
-  std::int64_t deadline_us = 0;            ///< Packets older than this at a stage's door are dropped (live sources); 0: never.
+  std::size_t queue_packets_max = 8;    ///< Per stage and stream; live sources drop the oldest, others wait.
+  std::size_t sink_packets_max = 1024;  ///< The same before a sink, larger because events are rare and precious.
+  std::int64_t deadline_us = 0;  ///< Packets older than this at a stage's door are dropped (live sources); 0: never.
 };
 
 struct StreamState {
-  std::string name, family, kind;   ///< family: "vision", "audio", "telemetry" by the payload seen; "" before the first.
+  std::string name, family, kind;  ///< family: "vision", "audio", "telemetry" by the payload seen; "" before the first.
   std::uint64_t packets = 0, dropped = 0;
-  double rate_hz = 0;               ///< Over the last 5 s.
-  std::string error;                ///< The last source error, while it lasts.
+  double rate_hz = 0;  ///< Over the last 5 s.
+  std::string error;   ///< The last source error, while it lasts.
 };
 
 class Executor {
@@ -40,7 +40,7 @@ class Executor {
   /// A live source that is only unavailable (a camera that is off) is no error: it is opened again with back-off.
   static Result<std::unique_ptr<Executor>> make(const PipelineSpec& spec, const Catalog& catalog, Context context,
                                                 ExecutorOptions options);
-  virtual ~Executor() = default;   ///< Stops.
+  virtual ~Executor() = default;  ///< Stops.
   virtual void start() = 0;
   /// Stops sources, drains (bounded by 10 s; what is left counts as dropped), closes.
   virtual void stop() = 0;
@@ -53,7 +53,8 @@ class Executor {
   virtual std::vector<std::string> method_names() const = 0;
   /// 404 when nobody offers it.
   virtual MethodReply call_method(const std::string& name, const Json& parameters) = 0;
-  /// While set, `tap` gets the last packet of each chain of this stream, and its events, from worker threads. Null removes it.
+  /// While set, `tap` gets the last packet of each chain of this stream, and its events, from worker threads. Null
+  /// removes it.
   virtual void set_tap(const std::string& stream, std::function<void(const Packet&)> tap) = 0;
 };
 

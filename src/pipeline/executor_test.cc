@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <thread>
 
 #include "pipeline/test_parts.h"
@@ -13,12 +12,12 @@ namespace {
 using testing::Basket;
 using testing::BasketSink;
 using testing::CountingSource;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::kind_of;
 using testing::LambdaStage;
 using testing::row_packet;
 using testing::value_of;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 Packet event_packet(std::string label) {
   auto event = std::make_shared<contract::Event>();
@@ -76,9 +75,8 @@ class ExecutorTest : public ::testing::Test {
                                      return std::make_unique<CountingSource>(options["count"].get<int>(), live);
                                    }));
     }
-    catalog_.add(kind_of<Source>("shaky", {}, [](const Json&, const Context&) {
-      return std::make_unique<ShakySource>(1);
-    }));
+    catalog_.add(
+        kind_of<Source>("shaky", {}, [](const Json&, const Context&) { return std::make_unique<ShakySource>(1); }));
     add_stage("pass", [](const Packet& packet, const Emit& emit) -> Status {
       emit(packet);
       return Done{};
@@ -105,18 +103,15 @@ class ExecutorTest : public ::testing::Test {
     }));
     catalog_.add(kind_of<SharedStage>("shuffle", {},
                                       [](const Json&, const Context&) { return std::make_unique<ShufflingStage>(); }));
-    catalog_.add(kind_of<Sink>("basket", {}, [this](const Json&, const Context&) {
-      return std::make_unique<BasketSink>(basket_);
-    }));
-    catalog_.add(kind_of<Sink>("second", {}, [this](const Json&, const Context&) {
-      return std::make_unique<BasketSink>(second_);
-    }));
+    catalog_.add(kind_of<Sink>("basket", {},
+                               [this](const Json&, const Context&) { return std::make_unique<BasketSink>(basket_); }));
+    catalog_.add(kind_of<Sink>("second", {},
+                               [this](const Json&, const Context&) { return std::make_unique<BasketSink>(second_); }));
   }
 
   void add_stage(const char* name, LambdaStage::Process process) {
-    catalog_.add(kind_of<Stage>(name, {}, [process](const Json&, const Context&) {
-      return std::make_unique<LambdaStage>(process);
-    }));
+    catalog_.add(kind_of<Stage>(
+        name, {}, [process](const Json&, const Context&) { return std::make_unique<LambdaStage>(process); }));
   }
 
   std::unique_ptr<Executor> make(std::string_view text, ExecutorOptions options = {}) {
@@ -142,8 +137,8 @@ class ExecutorTest : public ::testing::Test {
   }
 
   void expect_exact(const std::string& stage, const std::string& stream) {
-    EXPECT_EQ(counted(stage, stream, "in"), counted(stage, stream, "out") + counted(stage, stream, "dropped") +
-                                                counted(stage, stream, "failed"))
+    EXPECT_EQ(counted(stage, stream, "in"),
+              counted(stage, stream, "out") + counted(stage, stream, "dropped") + counted(stage, stream, "failed"))
         << stage << " " << stream;
   }
 
@@ -177,7 +172,8 @@ TEST_F(ExecutorTest, AFileArrivesCompleteAndInOrder) {
 
 TEST_F(ExecutorTest, ALiveStreamDropsTheOldestAndCountsIt) {
   basket_ = std::make_shared<Basket>(false);
-  auto executor = make("{sources: {a: {kind: live, count: 100}}, sinks: [basket]}", {.workers = 1, .sink_packets_max = 4});
+  auto executor =
+      make("{sources: {a: {kind: live, count: 100}}, sinks: [basket]}", {.workers = 1, .sink_packets_max = 4});
   executor->start();
   executor->wait();
   basket_->wait_for_visitor();
@@ -201,7 +197,8 @@ TEST_F(ExecutorTest, FailuresAreCountedAndTheStreamGoesOn) {
 }
 
 TEST_F(ExecutorTest, EventsGoToSinksOnceAndNotToTheNextStage) {
-  run_to_end("{sources: {a: {kind: file, count: 30}}, stages: [event_each_ten, event_each_ten, pass], sinks: [basket]}");
+  run_to_end(
+      "{sources: {a: {kind: file, count: 30}}, stages: [event_each_ten, event_each_ten, pass], sinks: [basket]}");
   std::size_t events = 0;
   for (const Packet& packet : basket_->packets()) events += payload_as<contract::Event>(packet) ? 1 : 0;
   EXPECT_EQ(events, 6U);
@@ -218,7 +215,8 @@ TEST_F(ExecutorTest, ASinkMayNameItsInputs) {
 }
 
 TEST_F(ExecutorTest, ASharedStageServesAllStreamsAndKeepsTheirOrder) {
-  run_to_end("{sources: {a: {kind: file, count: 100}, b: {kind: file, count: 50}}, stages: [shuffle], sinks: [basket]}");
+  run_to_end(
+      "{sources: {a: {kind: file, count: 100}, b: {kind: file, count: 50}}, stages: [shuffle], sinks: [basket]}");
   std::map<std::string, std::vector<float>> by_stream;
   for (const Packet& packet : basket_->packets()) by_stream[*packet.stream].push_back(value_of(packet));
   EXPECT_EQ(by_stream["a"].size(), 90U);

@@ -1,9 +1,8 @@
 #include "pipeline/nearest_word.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#include <algorithm>
 
 namespace verge::pipeline {
 

@@ -9,8 +9,13 @@ TEST(NearestWord, CountsEdits) {
   const struct {
     const char *a, *b;
     std::size_t edits;
-  } cases[] = {{"", "", 0}, {"", "abc", 3}, {"detect", "detect", 0}, {"detetc", "detect", 1},
-               {"dtect", "detect", 1}, {"detecct", "detect", 1}, {"zone", "line", 2}};
+  } cases[] = {{"", "", 0},
+               {"", "abc", 3},
+               {"detect", "detect", 0},
+               {"detetc", "detect", 1},
+               {"dtect", "detect", 1},
+               {"detecct", "detect", 1},
+               {"zone", "line", 2}};
   for (const auto& c : cases) EXPECT_EQ(edit_distance(c.a, c.b), c.edits) << c.a << " " << c.b;
 }
 

@@ -21,28 +21,28 @@ enum class PixelFormat : std::uint8_t { yuv420, rgb24, gray8 };
 /// A picture. Planes point into `storage`, which returns to its pool when the last frame goes.
 struct Frame {
   PixelFormat format = PixelFormat::yuv420;
-  int width = 0, height = 0;              ///< Pixels.
-  const std::uint8_t* planes[3] = {};     ///< yuv420: Y, U, V; else only the first.
-  int strides[3] = {};                    ///< Bytes from one line to the next.
-  bool is_full_range = false;             ///< yuv420: 0..255 (JPEG) instead of 16..235 (television).
-  std::uint32_t take = 0;                 ///< Grows when a picture does not continue the one before (a film begins again).
+  int width = 0, height = 0;           ///< Pixels.
+  const std::uint8_t* planes[3] = {};  ///< yuv420: Y, U, V; else only the first.
+  int strides[3] = {};                 ///< Bytes from one line to the next.
+  bool is_full_range = false;          ///< yuv420: 0..255 (JPEG) instead of 16..235 (television).
+  std::uint32_t take = 0;              ///< Grows when a picture does not continue the one before (a film begins again).
   std::shared_ptr<const void> storage;
 };
 
 /// Something found in a picture; corners in parts of the picture, 0..1.
 struct Object {
   std::string label;
-  float score = 0;           ///< 0..1
+  float score = 0;  ///< 0..1
   contract::Region box;
-  std::string track;         ///< Set by the tracker; unique within the stream.
+  std::string track;               ///< Set by the tracker; unique within the stream.
   std::vector<std::string> zones;  ///< Names of the zones its foot point is in.
 };
 
 /// A zone or a line drawn into the picture, as the live view shows it.
 struct Shape {
   std::string name;
-  bool is_closed = true;     ///< Zone; false: line.
-  std::vector<std::pair<double, double>> points;  ///< 0..1
+  bool is_closed = true;                                     ///< Zone; false: line.
+  std::vector<std::pair<double, double>> points;             ///< 0..1
   std::vector<std::pair<std::string, std::int64_t>> counts;  ///< {"inside", 2}, {"in", 17}
 };
 
@@ -57,16 +57,16 @@ struct Scene {
 struct AudioBlock {
   int rate_hz = 16'000;
   std::vector<float> samples;
-  bool is_segment = false;      ///< A whole utterance cut out by the voice detector.
-  float speech_probability = 0; ///< Of this block, when a detector saw it.
-  float level_db = -120;        ///< RMS relative to full scale.
+  bool is_segment = false;       ///< A whole utterance cut out by the voice detector.
+  float speech_probability = 0;  ///< Of this block, when a detector saw it.
+  float level_db = -120;         ///< RMS relative to full scale.
 };
 
 /// One reading of several sensors. NaN: missing.
 struct SensorRow {
   std::shared_ptr<const std::vector<std::string>> channels;
   std::vector<float> values;
-  std::optional<float> score;      ///< Set by a scoring stage; larger is stranger.
+  std::optional<float> score;  ///< Set by a scoring stage; larger is stranger.
   std::optional<float> threshold;
   bool is_alarm = false;
 };
@@ -76,9 +76,9 @@ using Payload = std::variant<std::shared_ptr<const Scene>, std::shared_ptr<const
 
 struct Packet {
   std::shared_ptr<const std::string> stream;  ///< Name of the source it began at.
-  std::uint64_t sequence = 0;    ///< Per stream, from 0, without holes at the source.
-  std::int64_t captured_us = 0;  ///< Wall clock, microseconds since the Unix epoch.
-  std::int64_t monotonic_us = 0; ///< Microseconds since boot; never goes back within a stream.
+  std::uint64_t sequence = 0;                 ///< Per stream, from 0, without holes at the source.
+  std::int64_t captured_us = 0;               ///< Wall clock, microseconds since the Unix epoch.
+  std::int64_t monotonic_us = 0;              ///< Microseconds since boot; never goes back within a stream.
   Payload payload;
 };
 

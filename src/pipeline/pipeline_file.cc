@@ -1,8 +1,7 @@
 #include "pipeline/pipeline_file.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <set>
 
 #include "base/crypto.h"
@@ -22,10 +21,10 @@ Error mistake(const std::string& where, std::string_view message) {
 struct Item {
   std::string name, kind;
   bool has_own_name = false;
-  Json options = Json::object();   ///< All members, "name" and "inputs" included, "kind" not.
-  std::string pointer;             ///< Into the file; empty when the twin brought it.
-  std::string twin_path;           ///< "/stages/detect", for values that the twin set.
-  std::set<std::string> patched;   ///< Members the twin set.
+  Json options = Json::object();  ///< All members, "name" and "inputs" included, "kind" not.
+  std::string pointer;            ///< Into the file; empty when the twin brought it.
+  std::string twin_path;          ///< "/stages/detect", for values that the twin set.
+  std::set<std::string> patched;  ///< Members the twin set.
 };
 
 /// Everything read, before checking.
@@ -101,7 +100,8 @@ class Reader {
     if (!item.pointer.empty()) item.pointer += step;
     const Json& body = element.begin().value();
     if (body.is_null()) return Done{};
-    if (!body.is_object()) return mistake(where(item), fmt::format("{} takes options: {}: {{…}}", item.kind, item.kind));
+    if (!body.is_object())
+      return mistake(where(item), fmt::format("{} takes options: {}: {{…}}", item.kind, item.kind));
     item.options = body;
     return Done{};
   }
@@ -123,7 +123,8 @@ class Reader {
     for (Item& item : items) {
       if (item.has_own_name) continue;
       item.name = item.kind;
-      for (int number = 2; !taken.insert(item.name).second; ++number) item.name = fmt::format("{}{}", item.kind, number);
+      for (int number = 2; !taken.insert(item.name).second; ++number)
+        item.name = fmt::format("{}{}", item.kind, number);
     }
     return Done{};
   }
@@ -296,8 +297,8 @@ Result<std::vector<std::string>> check_inputs(const Item& item, const std::vecto
   for (const Json& input : *given) {
     const std::string name = input.is_string() ? input.get<std::string>() : to_text(input);
     if (std::ranges::find(known, name) == known.end()) {
-      return mistake(reader.where(item, "inputs"), fmt::format("no source or stage is called \"{}\"{}", name,
-                                                               suggestion(name, known)));
+      return mistake(reader.where(item, "inputs"),
+                     fmt::format("no source or stage is called \"{}\"{}", name, suggestion(name, known)));
     }
     if (std::ranges::find(inputs, name) != inputs.end()) {
       return mistake(reader.where(item, "inputs"), fmt::format("input \"{}\" is given twice", name));
@@ -328,8 +329,8 @@ Status check_no_cycle(const PipelineSpec& spec, const std::vector<Item>& stages,
   }
   for (const Item& item : stages) {
     if (std::ranges::find(ready, item.name) != ready.end()) continue;
-    return mistake(reader.where(item, "inputs"), fmt::format("stage \"{}\" gets its own output back; break the circle",
-                                                             item.name));
+    return mistake(reader.where(item, "inputs"),
+                   fmt::format("stage \"{}\" gets its own output back; break the circle", item.name));
   }
   return Done{};
 }
@@ -341,8 +342,8 @@ class Checker {
 
   Result<PipelineSpec> check(const std::string& file_name) {
     if (draft_.version != Json(1)) {
-      return mistake(file_name, fmt::format("version {} is unknown; this program reads version 1",
-                                            to_text(draft_.version)));
+      return mistake(file_name,
+                     fmt::format("version {} is unknown; this program reads version 1", to_text(draft_.version)));
     }
     if (!draft_.purpose.is_null() && !draft_.purpose.is_string()) return mistake(file_name, "purpose must be a text");
     if (draft_.sources.empty()) return mistake(file_name, "a pipeline needs at least one source");

@@ -21,14 +21,14 @@ struct SourceSpec {
   Json options = Json::object();
 };
 struct StageSpec {
-  std::string name;                  ///< Unique; the kind's name unless given, with a number when used twice.
+  std::string name;  ///< Unique; the kind's name unless given, with a number when used twice.
   std::string kind;
-  std::vector<std::string> inputs;   ///< Names of sources or stages; default: the stage before (first: all sources).
+  std::vector<std::string> inputs;  ///< Names of sources or stages; default: the stage before (first: all sources).
   Json options = Json::object();
 };
 struct SinkSpec {
   std::string name, kind;
-  std::vector<std::string> inputs;   ///< Empty (the default): events of all, other packets of the last stages.
+  std::vector<std::string> inputs;  ///< Empty (the default): events of all, other packets of the last stages.
   Json options = Json::object();
 };
 
@@ -37,16 +37,18 @@ struct PipelineSpec {
   std::vector<SourceSpec> sources;
   std::vector<StageSpec> stages;
   std::vector<SinkSpec> sinks;
-  Json effective = Json::object();   ///< The whole file after the merge.
-  std::string hash;                  ///< "sha256:…" of the effective file's canonical JSON.
+  Json effective = Json::object();  ///< The whole file after the merge.
+  std::string hash;                 ///< "sha256:…" of the effective file's canonical JSON.
 };
 
-/// A YAML text as JSON (numbers, booleans and null by YAML's core schema). Errors: invalid_argument "file:line:column: …".
+/// A YAML text as JSON (numbers, booleans and null by YAML's core schema). Errors: invalid_argument "file:line:column:
+/// …".
 Result<Json> yaml_to_json(std::string_view text, std::string_view file_name);
 
 /// Reads `text`, applies `patch` (the module twin's desired "pipeline", a merge patch; null for none) and checks
 /// everything against the catalogue: keys, kinds, options, types, names, inputs, cycles. Errors: invalid_argument
-/// with file:line:column (or "twin: /stages/…" when the mistake came from the patch), the nearest allowed word and all allowed ones.
+/// with file:line:column (or "twin: /stages/…" when the mistake came from the patch), the nearest allowed word and all
+/// allowed ones.
 Result<PipelineSpec> parse_pipeline(std::string_view text, std::string_view file_name, const Catalog& catalog,
                                     const Json& patch = nullptr);
 

@@ -19,7 +19,8 @@ const auto nothing = [](const auto&, const auto&) { return nullptr; };
 Catalog make_catalog() {
   Catalog catalog;
   catalog.add(testing::kind_of<Source>(
-      "camera", {{"url", "text", "Where it is.", nullptr, true}, {"fps", "number", "Pictures a second.", 10}}, nothing));
+      "camera", {{"url", "text", "Where it is.", nullptr, true}, {"fps", "number", "Pictures a second.", 10}},
+      nothing));
   catalog.add(testing::kind_of<SharedStage>("detect",
                                             {{"model", "path", "The file.", nullptr, true},
                                              {"score_min", "number", "0..1", 0.4},
@@ -79,7 +80,8 @@ TEST(PipelineFile, TheHashIsOfTheMeaningNotTheText) {
 
 TEST(PipelineFile, EqualKindsGetNumbers) {
   const Catalog catalog = make_catalog();
-  auto spec = parse_pipeline("{sources: {a: {kind: camera, url: x}}, stages: [track, track, {track: {}}]}", "p", catalog);
+  auto spec =
+      parse_pipeline("{sources: {a: {kind: camera, url: x}}, stages: [track, track, {track: {}}]}", "p", catalog);
   ASSERT_TRUE(spec);
   EXPECT_EQ(spec->stages[1].name, "track2");
   EXPECT_EQ(spec->stages[2].name, "track3");
@@ -119,7 +121,8 @@ TEST(PipelineFile, SaysWhereAndWhatIsAllowed) {
       {"another version", "version: 2\nsources: {a: {kind: camera, url: x}}\n", "version 2 is unknown"},
       {"no map", "- 1\n", "a pipeline file is a map"},
       {"an empty file", "", "a pipeline file is a map"},
-      {"stages as a map", "sources: {a: {kind: camera, url: x}}\nstages: {track: {}}\n", "p.yaml:2:1: stages is a list"},
+      {"stages as a map", "sources: {a: {kind: camera, url: x}}\nstages: {track: {}}\n",
+       "p.yaml:2:1: stages is a list"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
@@ -150,7 +153,8 @@ TEST(PipelineFile, TwinMistakesNameTheTwin) {
   const struct {
     const char *patch, *message;
   } cases[] = {
-      {R"({"stages": {"detect": {"score_min": "high"}}})", "twin: /stages/detect/score_min: score_min must be a number"},
+      {R"({"stages": {"detect": {"score_min": "high"}}})",
+       "twin: /stages/detect/score_min: score_min must be a number"},
       {R"({"stages": {"detect": {"model": null}}})", "detect needs the option \"model\""},
       {R"({"stages": {"detekt": {}}})", "twin: /stages/detekt: there is no \"detekt\"; did you mean \"detect\"?"},
       {R"({"stages": [{"trak": {}}]})", "twin: /stages/0/trak: there is no stage \"trak\"; did you mean \"track\"?"},

@@ -33,11 +33,11 @@ using Method = std::function<MethodReply(const Json& parameters)>;
 
 /// What a source, stage or sink gets from its pipeline. Lives as long as the stage.
 struct Context {
-  std::string stream;                     ///< The stream it works for; empty for shared stages and sinks.
-  std::filesystem::path folder;           ///< Of the pipeline file; relative paths (models, media) start here.
+  std::string stream;            ///< The stream it works for; empty for shared stages and sinks.
+  std::filesystem::path folder;  ///< Of the pipeline file; relative paths (models, media) start here.
   const Clock* clock = nullptr;
   Metrics* metrics = nullptr;
-  std::string device, module;             ///< Empty outside an agent.
+  std::string device, module;  ///< Empty outside an agent.
   std::string pipeline_hash;
   std::function<void(std::string name, Method)> add_method;  ///< Offers a direct method of the module.
 };
@@ -100,9 +100,9 @@ using LiveRenderer = std::function<std::optional<LiveFrame>(const Packet& packet
 /// One option of a kind, for checking pipeline files and for `--help`.
 struct OptionInfo {
   std::string name;
-  std::string type;       ///< "number", "integer", "text", "flag", "list", "points", "object", "path"
-  std::string summary;    ///< With unit and range: "Boxes below it are dropped, 0..1".
-  Json fallback;          ///< The default; null when the option must be given.
+  std::string type;     ///< "number", "integer", "text", "flag", "list", "points", "object", "path"
+  std::string summary;  ///< With unit and range: "Boxes below it are dropped, 0..1".
+  Json fallback;        ///< The default; null when the option must be given.
   bool is_required = false;
 };
 

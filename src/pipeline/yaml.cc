@@ -1,10 +1,9 @@
 #include "pipeline/yaml.h"
 
-#include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
-
 #include <charconv>
 #include <cmath>
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
 
 #include "pipeline/pipeline_file.h"
 
@@ -16,8 +15,7 @@ constexpr int kDepthMax = 64;
 constexpr std::size_t kValuesMax = 100'000;
 
 Error mistake(std::string_view file, const YAML::Mark& mark, std::string_view message) {
-  return Error{ErrorCode::invalid_argument,
-               fmt::format("{}:{}:{}: {}", file, mark.line + 1, mark.column + 1, message)};
+  return Error{ErrorCode::invalid_argument, fmt::format("{}:{}:{}: {}", file, mark.line + 1, mark.column + 1, message)};
 }
 
 bool all_digits(std::string_view text) {
@@ -91,11 +89,15 @@ class Converter {
     if (++values_ > kValuesMax) return mistake(file_, node.Mark(), "more than 100000 values; make the file smaller");
     document_.places.try_emplace(pointer, Place{node.Mark().line + 1, node.Mark().column + 1});
     switch (node.Type()) {
-      case YAML::NodeType::Scalar: return node.Tag() == "?" ? plain_scalar(node.Scalar()) : Json(node.Scalar());
-      case YAML::NodeType::Sequence: return sequence(node, pointer, depth);
-      case YAML::NodeType::Map: return map(node, pointer, depth);
+      case YAML::NodeType::Scalar:
+        return node.Tag() == "?" ? plain_scalar(node.Scalar()) : Json(node.Scalar());
+      case YAML::NodeType::Sequence:
+        return sequence(node, pointer, depth);
+      case YAML::NodeType::Map:
+        return map(node, pointer, depth);
       case YAML::NodeType::Null:
-      case YAML::NodeType::Undefined: break;
+      case YAML::NodeType::Undefined:
+        break;
     }
     return Json(nullptr);
   }

@@ -13,12 +13,11 @@ TEST(Yaml, ReadsScalarsByTheCoreSchema) {
     const char* text;
     Json value;
   } cases[] = {
-      {"1", 1},           {"-7", -7},          {"+7", 7},         {"010", 10},      {"0x1F", 31},
-      {"0o17", 15},       {"1.5", 1.5},        {".5", 0.5},       {"-1e3", -1000.0}, {"5.", 5.0},
-      {"true", true},     {"False", false},    {"~", nullptr},    {"null", nullptr}, {"", nullptr},
-      {"'1'", "1"},       {"\"true\"", "true"}, {"yes", "yes"},    {"1.2.3", "1.2.3"}, {"-", Json::array({nullptr})},
-      {"12:30", "12:30"}, {".inf", ".inf"},    {"0x-1", "0x-1"},  {"!!str 5", "5"},
-      {"99999999999999999999", 1e20},
+      {"1", 1},           {"-7", -7},           {"+7", 7},        {"010", 10},        {"0x1F", 31},
+      {"0o17", 15},       {"1.5", 1.5},         {".5", 0.5},      {"-1e3", -1000.0},  {"5.", 5.0},
+      {"true", true},     {"False", false},     {"~", nullptr},   {"null", nullptr},  {"", nullptr},
+      {"'1'", "1"},       {"\"true\"", "true"}, {"yes", "yes"},   {"1.2.3", "1.2.3"}, {"-", Json::array({nullptr})},
+      {"12:30", "12:30"}, {".inf", ".inf"},     {"0x-1", "0x-1"}, {"!!str 5", "5"},   {"99999999999999999999", 1e20},
   };
   for (const auto& c : cases) {
     auto document = read_yaml(c.text, "t.yaml");
