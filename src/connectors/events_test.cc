@@ -1,9 +1,8 @@
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
+#include <gtest/gtest.h>
 #include <set>
+#include <unistd.h>
 
 #include "base/disk.h"
 #include "base/json.h"
@@ -45,7 +44,7 @@ TEST(EventQueue, DropsOldInformationBeforeAlarms) {
   queue.push(event_of("alarm 1", "alarm"));
   queue.push(event_of("info 1"));
   queue.push(event_of("info 2"));
-  queue.push(event_of("info 3"));  // info 1 goes
+  queue.push(event_of("info 3"));            // info 1 goes
   queue.push(event_of("alarm 2", "alarm"));  // info 2 goes
   queue.push(event_of("alarm 3", "alarm"));  // info 3 goes
   queue.push(event_of("alarm 4", "alarm"));  // the oldest goes

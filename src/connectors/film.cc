@@ -184,7 +184,8 @@ class FilmSource final : public pipeline::Source {
   FilmSource(FilmOptions options, const pipeline::Context& context)
       : options_(std::move(options)),
         clock_(context.clock == nullptr ? system_clock() : *context.clock),
-        take_gauge_(context.metrics->gauge("verge_film_take", "Rounds of a looped film.", {{"stream", context.stream}})) {
+        take_gauge_(
+            context.metrics->gauge("verge_film_take", "Rounds of a looped film.", {{"stream", context.stream}})) {
     if (!context.add_method || !options_.pace) return;
     context.add_method("restart", [this](const Json&) {
       const std::int64_t at_us = clock_.now_us() + kRestartDelayUs;
@@ -280,30 +281,30 @@ Result<std::unique_ptr<FilmReader>> FilmReader::open(const std::filesystem::path
 }
 
 pipeline::Kind<pipeline::Source> camera_kind() {
-  return {.name = "camera",
-          .where = "connectors/film.h",
-          .summary = "Pictures of a film file, played as a camera.",
-          .options = {{"url", "text", "Path of the film, relative to the pipeline file.", nullptr, true},
-                      {"fps", "number", "At most so many pictures a second; 0: all.", 0},
-                      {"loop", "flag", "Begin again at the end.", false},
-                      {"pace", "flag", "At the film's own speed, dropping late pictures; false: as fast as possible.",
-                       true}},
-          .make = [](const Json& options,
-                     const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Source>> {
-            FilmOptions settings;
-            const std::string url = options["url"].get<std::string>();
-            if (url.find("://") != std::string::npos) {
-              return Error{ErrorCode::invalid_argument, "open camera " + url + ": only paths of film files are supported"};
-            }
-            settings.path = context.folder / url;
-            settings.fps_max = options["fps"].get<double>();
-            settings.loop = options["loop"].get<bool>();
-            settings.pace = options["pace"].get<bool>();
-            if (!(settings.fps_max >= 0 && settings.fps_max <= 1000)) {
-              return Error{ErrorCode::invalid_argument, "fps must be 0 to 1000"};
-            }
-            return std::unique_ptr<pipeline::Source>(std::make_unique<FilmSource>(std::move(settings), context));
-          }};
+  return {
+      .name = "camera",
+      .where = "connectors/film.h",
+      .summary = "Pictures of a film file, played as a camera.",
+      .options = {{"url", "text", "Path of the film, relative to the pipeline file.", nullptr, true},
+                  {"fps", "number", "At most so many pictures a second; 0: all.", 0},
+                  {"loop", "flag", "Begin again at the end.", false},
+                  {"pace", "flag", "At the film's own speed, dropping late pictures; false: as fast as possible.",
+                   true}},
+      .make = [](const Json& options, const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Source>> {
+        FilmOptions settings;
+        const std::string url = options["url"].get<std::string>();
+        if (url.find("://") != std::string::npos) {
+          return Error{ErrorCode::invalid_argument, "open camera " + url + ": only paths of film files are supported"};
+        }
+        settings.path = context.folder / url;
+        settings.fps_max = options["fps"].get<double>();
+        settings.loop = options["loop"].get<bool>();
+        settings.pace = options["pace"].get<bool>();
+        if (!(settings.fps_max >= 0 && settings.fps_max <= 1000)) {
+          return Error{ErrorCode::invalid_argument, "fps must be 0 to 1000"};
+        }
+        return std::unique_ptr<pipeline::Source>(std::make_unique<FilmSource>(std::move(settings), context));
+      }};
 }
 
 }  // namespace verge::connectors

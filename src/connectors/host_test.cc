@@ -1,8 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <thread>
+#include <unistd.h>
 
 #include "base/bounded_queue.h"
 #include "base/disk.h"
@@ -37,8 +36,9 @@ class HandSource final : public pipeline::Source {
 class HostTest : public ::testing::Test {
  protected:
   HostTest() : file_(std::filesystem::temp_directory_path() / ("verge_host_" + std::to_string(getpid()) + ".yaml")) {
-    catalog_.add(kind_of<pipeline::Source>("hand", {{"number", "integer", "", 1}},
-                                           [this](const Json&, const Context&) { return std::make_unique<HandSource>(queue_); }));
+    catalog_.add(kind_of<pipeline::Source>("hand", {{"number", "integer", "", 1}}, [this](const Json&, const Context&) {
+      return std::make_unique<HandSource>(queue_);
+    }));
     pipeline::Kind<pipeline::Stage> broken;
     broken.name = "broken";
     broken.make = [](const Json&, const Context&) -> Result<std::unique_ptr<pipeline::Stage>> {
@@ -133,7 +133,8 @@ TEST_F(HostTest, LiveFramesComeWhileSomebodyWatches) {
   queue_->push(row_packet(1));
   const auto frame = sent.pop_within(std::chrono::seconds(5));
   ASSERT_TRUE(frame);
-  const auto length = static_cast<std::size_t>(static_cast<unsigned char>((*frame)[2]) * 256 + static_cast<unsigned char>((*frame)[3]));
+  const auto length =
+      static_cast<std::size_t>(static_cast<unsigned char>((*frame)[2]) * 256 + static_cast<unsigned char>((*frame)[3]));
   const auto header = parse_json(std::string_view(*frame).substr(4, length));
   ASSERT_TRUE(header);
   EXPECT_EQ((*header)["module"], "m");

@@ -1,10 +1,9 @@
 #include "connectors/line_sinks.h"
 
-#include <fmt/format.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fmt/format.h>
 
 #include "base/json.h"
 #include "connectors/event_stamp.h"

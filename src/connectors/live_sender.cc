@@ -1,9 +1,8 @@
 #include "connectors/live_sender.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
+#include <fmt/format.h>
 #include <mutex>
 
 #include "base/json.h"
@@ -61,7 +60,8 @@ struct LiveSender::View {
     {
       const std::lock_guard lock(mutex);
       const double seconds = static_cast<double>(std::max<std::int64_t>(now_us - first_us, 1)) / 1e6;
-      header["rate_hz"] = taken > 1 ? static_cast<double>(static_cast<int>(static_cast<double>(taken - 1) / seconds * 10)) / 10 : 0.0;
+      header["rate_hz"] =
+          taken > 1 ? static_cast<double>(static_cast<int>(static_cast<double>(taken - 1) / seconds * 10)) / 10 : 0.0;
       header["dropped"] = skipped;
     }
     std::string payload = encode_live_frame(header, frame.bytes);

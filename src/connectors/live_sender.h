@@ -2,7 +2,8 @@
 //
 // Nothing is queued or stored: what comes too soon or is too large is skipped. A view ends by itself after its seconds
 // unless it is asked for again. docs/formats/live.md describes the frames.
-// Threads: start, stop, set_executor and tick on one thread (the control thread); frames are made on the executor's workers.
+// Threads: start, stop, set_executor and tick on one thread (the control thread); frames are made on the executor's
+// workers.
 #pragma once
 
 #include <functional>
@@ -16,11 +17,11 @@
 namespace verge::connectors {
 
 struct LiveOptions {
-  std::string module;                      ///< In the topic and the header.
+  std::string module;  ///< In the topic and the header.
   double picture_hz_max = 5;
   double other_hz_max = 10;
   std::size_t frame_bytes_max = 200U << 10U;
-  std::int64_t seconds_max = 300;          ///< Of one request.
+  std::int64_t seconds_max = 300;  ///< Of one request.
 };
 
 /// u32 big-endian length of the header, the header as JSON, the bytes.

@@ -1,10 +1,9 @@
 #include "connectors/module_client.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <fmt/format.h>
 
 #include "base/bytes.h"
 #include "base/guarded.h"
@@ -60,9 +59,8 @@ Result<std::string> fetch_token(const ModuleEnvironment& environment, std::int64
                                 fmt::format("/modules/{}/genid/{}/sign", percent_encode(environment.module),
                                             percent_encode(environment.generation)));
   call.headers.set("Content-Type", "application/json");
-  call.body = to_text(Json{{"keyId", "primary"},
-                           {"algo", "HMACSHA256"},
-                           {"data", to_base64(contract::sas_signing_text(resource, end_s))}});
+  call.body = to_text(Json{
+      {"keyId", "primary"}, {"algo", "HMACSHA256"}, {"data", to_base64(contract::sas_signing_text(resource, end_s))}});
   VERGE_TRY(const std::string signature, text_of(fetch(call), "have a token signed", "digest"));
   return contract::sas_from_signature(resource, signature, end_s);
 }
@@ -81,7 +79,8 @@ Result<ModuleEnvironment> read_module_environment(const std::map<std::string, st
   for (const auto& [name, target] : wanted) {
     const auto at = variables.find(name);
     if (at == variables.end() || at->second.empty()) {
-      return Error{ErrorCode::unavailable, fmt::format("connect as a module: not inside an agent, {} is missing", name)};
+      return Error{ErrorCode::unavailable,
+                   fmt::format("connect as a module: not inside an agent, {} is missing", name)};
     }
     *target = at->second;
   }

@@ -38,9 +38,9 @@ Result<ModuleEnvironment> read_module_environment();
 
 struct ModuleClientOptions {
   ModuleEnvironment environment;
-  std::int64_t token_life_s = 3600;       ///< A token is replaced, by connecting again, at four fifths of its life.
-  std::size_t events_max = 10'000;        ///< Waiting events; then the oldest of severity info goes, else the oldest.
-  std::size_t in_flight_max = 64;         ///< Events sent and not yet acknowledged.
+  std::int64_t token_life_s = 3600;  ///< A token is replaced, by connecting again, at four fifths of its life.
+  std::size_t events_max = 10'000;   ///< Waiting events; then the oldest of severity info goes, else the oldest.
+  std::size_t in_flight_max = 64;    ///< Events sent and not yet acknowledged.
 };
 
 class ModuleClient {

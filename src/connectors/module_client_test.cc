@@ -21,12 +21,10 @@ using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
 TEST(ModuleEnvironment, NamesWhatIsMissing) {
-  std::map<std::string, std::string> variables = {{"IOTEDGE_DEVICEID", "d"},
-                                                  {"IOTEDGE_MODULEID", "m"},
-                                                  {"IOTEDGE_MODULEGENERATIONID", "1"},
-                                                  {"IOTEDGE_IOTHUBHOSTNAME", "hub"},
-                                                  {"IOTEDGE_GATEWAYHOSTNAME", "gate"},
-                                                  {"IOTEDGE_WORKLOADURI", "unix:///run/w.sock"}};
+  std::map<std::string, std::string> variables = {
+      {"IOTEDGE_DEVICEID", "d"},           {"IOTEDGE_MODULEID", "m"},
+      {"IOTEDGE_MODULEGENERATIONID", "1"}, {"IOTEDGE_IOTHUBHOSTNAME", "hub"},
+      {"IOTEDGE_GATEWAYHOSTNAME", "gate"}, {"IOTEDGE_WORKLOADURI", "unix:///run/w.sock"}};
   auto environment = read_module_environment(variables);
   ASSERT_TRUE(environment) << environment.error().message;
   EXPECT_EQ(environment->workload_socket, "/run/w.sock");
@@ -86,7 +84,8 @@ class Gateway {
       const auto data = from_base64((*body)["data"].get<std::string>());
       // Signed as the agent does: the module never sees the key.
       const auto end = data->find('\n');
-      const auto token = contract::make_sas(*percent_decode(data->substr(0, end)), key, std::stoll(data->substr(end + 1)));
+      const auto token =
+          contract::make_sas(*percent_decode(data->substr(0, end)), key, std::stoll(data->substr(end + 1)));
       respond(json_response({{"digest", to_base64(contract::parse_sas(*token)->signature)}}));
     };
     workload_ = std::make_unique<HttpServer>(loop_, std::move(handlers));
@@ -98,7 +97,8 @@ class Gateway {
     handlers.authenticate = [this](const messaging::ConnectRequest& request, auto decide) {
       const auto token = contract::parse_sas(request.password);
       const bool is_good = token && contract::verify_sas(*token, key) &&
-                           token->resource == "hub.local/devices/dev/modules/vision" && request.client_id == "dev/vision";
+                           token->resource == "hub.local/devices/dev/modules/vision" &&
+                           request.client_id == "dev/vision";
       EXPECT_TRUE(is_good) << request.password;
       EXPECT_THAT(request.username, ::testing::StartsWith("hub.local/dev/vision/?api-version="));
       decide(is_good ? messaging::ConnectCode::accepted : messaging::ConnectCode::bad_credentials, request.client_id);
@@ -114,7 +114,8 @@ class Gateway {
     };
     endpoint_ = std::make_unique<messaging::Endpoint>(loop_, messaging::Endpoint::Options{}, std::move(handlers));
     const auto certificate = *make_certificate(authority_, {.common_name = "localhost", .dns_names = {"localhost"}});
-    auto tls = TlsContext::make_server({.certificate_chain_pem = certificate.certificate_pem, .key_pem = certificate.key_pem});
+    auto tls =
+        TlsContext::make_server({.certificate_chain_pem = certificate.certificate_pem, .key_pem = certificate.key_pem});
     ListenOptions options;
     options.tls = *tls;
     listener_ = *listen_tcp(loop_, options, [this](ConnectionPointer connection) { endpoint_->accept(connection); });

@@ -16,7 +16,7 @@ using pipeline::Sink;
 using pipeline::Source;
 using ModulePointer = std::shared_ptr<ModuleClient>;
 
-constexpr std::size_t kMessagesMax = 1024;       // Waiting rows of one source; then the oldest goes.
+constexpr std::size_t kMessagesMax = 1024;  // Waiting rows of one source; then the oldest goes.
 constexpr std::size_t kMessageBytesMax = 64U << 10U;
 
 Status check_module(const ModulePointer& module, std::string_view what) {

@@ -1,4 +1,5 @@
-// connectors/pipeline_host.h -- runs the pipeline of a file, changed by the twin, and keeps one running when a change is bad.
+// connectors/pipeline_host.h -- runs the pipeline of a file, changed by the twin, and keeps one running when a change
+// is bad.
 //
 // Threads: run_file and apply on one thread (they may take seconds); everything else from any thread.
 #pragma once
@@ -43,9 +44,9 @@ class PipelineHost {
   const pipeline::Context context_;
   const pipeline::ExecutorOptions options_;
   const Changed changed_;
-  std::string text_;                                   ///< Of the file.
-  std::unique_ptr<pipeline::PipelineSpec> running_;    ///< What runs now.
-  mutable std::mutex mutex_;                           ///< Of what follows.
+  std::string text_;                                 ///< Of the file.
+  std::unique_ptr<pipeline::PipelineSpec> running_;  ///< What runs now.
+  mutable std::mutex mutex_;                         ///< Of what follows.
   std::shared_ptr<pipeline::Executor> executor_;
   std::string hash_, error_;
 };

@@ -1,8 +1,7 @@
 #include "connectors/sensor_json.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 
 #include "base/json.h"
@@ -40,7 +39,8 @@ Result<SensorRowReader::Reading> SensorRowReader::read(std::string_view text) {
                  fmt::format("{}: wanted {{\"time_us\": …, \"values\": {{\"name\": number}}}}", kDoing)};
   }
   if (values->size() > kValuesMax) {
-    return Error{ErrorCode::limit, fmt::format("{}: {} values, at most {} are read", kDoing, values->size(), kValuesMax)};
+    return Error{ErrorCode::limit,
+                 fmt::format("{}: {} values, at most {} are read", kDoing, values->size(), kValuesMax)};
   }
   auto time_us = integer_member(*json, "time_us", 0);
   if (!time_us) return std::move(time_us).error().within(kDoing);

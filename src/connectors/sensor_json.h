@@ -1,4 +1,5 @@
-// connectors/sensor_json.h -- a reading of several sensors as JSON: {"time_us": 1700000000000000, "values": {"temperature": 20.5}}.
+// connectors/sensor_json.h -- a reading of several sensors as JSON: {"time_us": 1700000000000000, "values":
+// {"temperature": 20.5}}.
 //
 // A missing value is null. Rows that were scored carry "score", "threshold" and "alarm" too.
 // Threads: pure functions; a SensorRowReader is used by one thread at a time.
