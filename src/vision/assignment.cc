@@ -12,8 +12,8 @@ std::vector<int> assign(std::span<const float> costs, int rows, int columns, flo
   const int size = rows + columns;
   const auto cost = [&](int row, int column) -> double {
     if (row < rows && column < columns) {
-      const float given = costs[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) +
-                                static_cast<std::size_t>(column)];
+      const float given =
+          costs[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column)];
       return given < cost_max ? static_cast<double>(given) : 1e6;
     }
     if (row < rows || column < columns) return static_cast<double>(cost_max) / 2;

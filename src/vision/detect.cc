@@ -1,9 +1,8 @@
 #include "vision/detect.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <atomic>
+#include <fmt/format.h>
 #include <thread>
 
 #include "base/bounded_queue.h"
@@ -46,9 +45,7 @@ Result<std::vector<int>> indexes_of(const std::vector<std::string>& labels, cons
 
 /// Pixels of the network's input to parts of the picture.
 Object to_object(const Detection& detection, Placement placement, const DetectorCard& card) {
-  const auto part = [](float value, int size) {
-    return std::clamp(static_cast<double>(value) / size, 0.0, 1.0);
-  };
+  const auto part = [](float value, int size) { return std::clamp(static_cast<double>(value) / size, 0.0, 1.0); };
   Object object;
   object.label = card.labels[static_cast<std::size_t>(detection.label)];
   object.score = detection.score;
@@ -171,12 +168,12 @@ pipeline::Kind<pipeline::SharedStage> detect_kind() {
   return {.name = "detect",
           .where = "vision/detect.h",
           .summary = "Finds objects in pictures with a detector model.",
-          .options = {{"model", "path", "The model's folder (model.onnx, card.json), relative to the pipeline file.", nullptr,
-                       true},
+          .options = {{"model", "path", "The model's folder (model.onnx, card.json), relative to the pipeline file.",
+                       nullptr, true},
                       {"labels", "list", "Only these objects, [person, car]; empty for all.", Json::array()},
                       {"score_min", "number", "Weaker boxes are dropped, 0..1; default: the card's.", nullptr},
-                      {"overlap_max", "number", "Of two boxes overlapping more, the weaker goes, 0..1; default: the card's.",
-                       nullptr},
+                      {"overlap_max", "number",
+                       "Of two boxes overlapping more, the weaker goes, 0..1; default: the card's.", nullptr},
                       {"threads", "integer", "Threads of one run, 1..256.", 1}},
           .make = make_stage};
 }

@@ -1,11 +1,10 @@
 #include "vision/detect.h"
 
+#include <condition_variable>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <condition_variable>
 #include <mutex>
+#include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/disk.h"
@@ -70,7 +69,8 @@ TEST(Detector, RefusesACardThatDoesNotFit) {
   wide.input.width = 64;
   auto made = make_detector(wide);
   ASSERT_FALSE(made);
-  EXPECT_THAT(made.error().message, HasSubstr("the card gives pictures [1,3,32,64] float32, the model wants [1,3,32,32]"));
+  EXPECT_THAT(made.error().message,
+              HasSubstr("the card gives pictures [1,3,32,64] float32, the model wants [1,3,32,32]"));
   DetectorCard more_labels = tiny_card();
   more_labels.labels.push_back("dog");
   EXPECT_FALSE(make_detector(more_labels));
@@ -118,7 +118,8 @@ class DetectStageTest : public ::testing::Test {
   DetectStageTest() {
     folder_ = std::filesystem::temp_directory_path() / ("verge_detect_" + std::to_string(getpid()));
     std::filesystem::create_directories(folder_ / "tiny");
-    std::filesystem::copy_file(kModel, folder_ / "tiny" / "model.onnx", std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(kModel, folder_ / "tiny" / "model.onnx",
+                               std::filesystem::copy_options::overwrite_existing);
     models::ModelCard card;
     card.name = "tiny";
     card.task = "object-detection";

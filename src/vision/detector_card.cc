@@ -1,9 +1,8 @@
 #include "vision/detector_card.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 
 #include "base/json.h"
 

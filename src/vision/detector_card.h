@@ -15,11 +15,11 @@ namespace verge::vision {
 
 struct DetectorCard {
   LetterboxOptions input;
-  std::vector<int> strides{8, 16, 32};   ///< Pixels of the input per cell.
-  int bins = 11;                         ///< Of the distance distribution of each side.
+  std::vector<int> strides{8, 16, 32};  ///< Pixels of the input per cell.
+  int bins = 11;                        ///< Of the distance distribution of each side.
   std::vector<std::string> labels;
-  float score_min = 0.4F;                ///< 0..1
-  float overlap_max = 0.5F;              ///< 0..1
+  float score_min = 0.4F;    ///< 0..1
+  float overlap_max = 0.5F;  ///< 0..1
 };
 
 /// Errors: invalid_argument naming the card's member and what is allowed.

@@ -1,9 +1,8 @@
 #include "vision/letterbox.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 
 // The row kernels are compiled twice and chosen at run time where the compiler can; elsewhere once. Sanitizers cannot
 // run inside the chooser.
@@ -219,8 +218,8 @@ Result<Placement> letterbox_plain(const Frame& frame, const LetterboxOptions& op
       std::array<float, 3> colour{options.padding, options.padding, options.padding};
       if (row < placement.height && column < placement.width) colour = pixel(frame, placement, column, row);
       if (options.is_bgr) std::swap(colour[0], colour[2]);
-      const auto at = static_cast<std::size_t>(row) * static_cast<std::size_t>(options.width) +
-                      static_cast<std::size_t>(column);
+      const auto at =
+          static_cast<std::size_t>(row) * static_cast<std::size_t>(options.width) + static_cast<std::size_t>(column);
       for (std::size_t c = 0; c < 3; ++c) {
         tensor[c * plane + at] = (colour[c] - options.mean[c]) / options.deviation[c];
       }

@@ -16,11 +16,11 @@
 namespace verge::vision {
 
 struct LetterboxOptions {
-  int width = 416, height = 416;             ///< Of the tensor, pixels, 1..8192.
-  bool is_bgr = false;                       ///< Order of the channels; mean and deviation follow it.
-  std::array<float, 3> mean{0, 0, 0};        ///< Out = (value 0..255 - mean) / deviation.
+  int width = 416, height = 416;       ///< Of the tensor, pixels, 1..8192.
+  bool is_bgr = false;                 ///< Order of the channels; mean and deviation follow it.
+  std::array<float, 3> mean{0, 0, 0};  ///< Out = (value 0..255 - mean) / deviation.
   std::array<float, 3> deviation{1, 1, 1};
-  float padding = 0;                         ///< 0..255, before normalising.
+  float padding = 0;  ///< 0..255, before normalising.
 };
 
 /// Where the picture lies in the tensor.

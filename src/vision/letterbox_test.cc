@@ -1,8 +1,7 @@
 #include "vision/letterbox.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+#include <gtest/gtest.h>
 #include <random>
 
 #include "vision/test_frames.h"
@@ -14,7 +13,8 @@ using pipeline::PixelFormat;
 using testing::make_frame;
 
 std::vector<float> tensor_for(const LetterboxOptions& options) {
-  return std::vector<float>(3U * static_cast<std::size_t>(options.width) * static_cast<std::size_t>(options.height), 99);
+  return std::vector<float>(3U * static_cast<std::size_t>(options.width) * static_cast<std::size_t>(options.height),
+                            99);
 }
 
 TEST(Letterbox, FastEqualsTheDefinition) {
@@ -32,8 +32,9 @@ TEST(Letterbox, FastEqualsTheDefinition) {
   std::mt19937 random(7);
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    auto frame = make_frame(PixelFormat::yuv420, c.width, c.height,
-                            [&](int, int x, int y) { return (x * 7 + y * 13 + static_cast<int>(random() % 40)) & 0xFF; });
+    auto frame = make_frame(PixelFormat::yuv420, c.width, c.height, [&](int, int x, int y) {
+      return (x * 7 + y * 13 + static_cast<int>(random() % 40)) & 0xFF;
+    });
     frame->is_full_range = c.is_full;
     LetterboxOptions options{c.to_width, c.to_height, c.is_bgr, {103.5F, 116.3F, 123.7F}, {57.4F, 57.1F, 58.4F}, 20};
     auto fast = tensor_for(options);
@@ -54,14 +55,16 @@ TEST(Letterbox, ColoursAreRight) {
     bool is_full;
     float red, green, blue;
   } cases[] = {
-      {"television black", 16, 128, 128, false, 0, 0, 0},     {"television white", 235, 128, 128, false, 255, 255, 255},
-      {"full black", 0, 128, 128, true, 0, 0, 0},             {"full white", 255, 128, 128, true, 255, 255, 255},
-      {"television red", 81, 90, 240, false, 254, 0, 0},      {"television green", 145, 54, 34, false, 0, 255, 1},
-      {"television blue", 41, 240, 110, false, 0, 0, 255},    {"full red", 76, 85, 255, true, 254, 0, 0},
+      {"television black", 16, 128, 128, false, 0, 0, 0},  {"television white", 235, 128, 128, false, 255, 255, 255},
+      {"full black", 0, 128, 128, true, 0, 0, 0},          {"full white", 255, 128, 128, true, 255, 255, 255},
+      {"television red", 81, 90, 240, false, 254, 0, 0},   {"television green", 145, 54, 34, false, 0, 255, 1},
+      {"television blue", 41, 240, 110, false, 0, 0, 255}, {"full red", 76, 85, 255, true, 254, 0, 0},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    auto frame = make_frame(PixelFormat::yuv420, 8, 8, [&](int p, int, int) { return p == 0 ? c.y : p == 1 ? c.u : c.v; });
+    auto frame = make_frame(PixelFormat::yuv420, 8, 8, [&](int p, int, int) {
+      return p == 0 ? c.y : p == 1 ? c.u : c.v;
+    });
     frame->is_full_range = c.is_full;
     for (const bool is_bgr : {false, true}) {
       const LetterboxOptions options{8, 8, is_bgr, {}, {1, 1, 1}, 0};

@@ -1,8 +1,7 @@
 #include "vision/line.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+#include <fmt/format.h>
 
 #include "base/json.h"
 
@@ -47,10 +46,8 @@ class LineStage final : public pipeline::Stage {
     auto event = scene_event("line.crossed", options_.name, scene.objects[crossing.object], packet, scene,
                              crossing.moment, context_);
     const char* direction = crossing.is_in ? "in" : "out";
-    event.extension_json = to_text(Json{{"direction", direction},
-                                        {"in", counter_.in()},
-                                        {"out", counter_.out()},
-                                        {"take", scene.frame->take}});
+    event.extension_json = to_text(
+        Json{{"direction", direction}, {"in", counter_.in()}, {"out", counter_.out()}, {"take", scene.frame->take}});
     event.explanation = fmt::format("A {} crossed {} ({}).", event.label, options_.name, direction);
     return event;
   }
@@ -113,30 +110,29 @@ std::vector<LineCounter::Crossing> LineCounter::update(const std::vector<pipelin
 
 pipeline::Kind<pipeline::Stage> line_kind() {
   const LineOptions fallback;
-  return {.name = "line",
-          .where = "vision/line.h",
-          .summary = "Counts who walks over a line in the picture, in either direction.",
-          .options = {{"name", "text", "Of the line, as events and the picture show it.", fallback.name},
-                      {"points", "points", "Two ends [x, y], 0..1, x right, y down; their order decides what \"in\" is.",
-                       nullptr, true},
-                      {"margin", "number", "Nearer to the line an object is on no side; part of the picture's height.",
-                       fallback.margin},
-                      {"settle_s", "number", "A shorter visit to the other side is a wobble, seconds.",
-                       fallback.settle_s},
-                      {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}},
-          .make = [](const Json& options,
-                     const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
-            const Json& points = options["points"];
-            if (points.size() != 2) return Error{ErrorCode::invalid_argument, "a line has two points"};
-            LineOptions settings;
-            settings.name = options["name"].get<std::string>();
-            settings.from = {points[0][0].get<double>(), points[0][1].get<double>()};
-            settings.to = {points[1][0].get<double>(), points[1][1].get<double>()};
-            settings.margin = options["margin"].get<double>();
-            settings.settle_s = options["settle_s"].get<double>();
-            settings.forget_s = options["forget_s"].get<double>();
-            return std::unique_ptr<pipeline::Stage>(std::make_unique<LineStage>(std::move(settings), context));
-          }};
+  return {
+      .name = "line",
+      .where = "vision/line.h",
+      .summary = "Counts who walks over a line in the picture, in either direction.",
+      .options = {{"name", "text", "Of the line, as events and the picture show it.", fallback.name},
+                  {"points", "points", "Two ends [x, y], 0..1, x right, y down; their order decides what \"in\" is.",
+                   nullptr, true},
+                  {"margin", "number", "Nearer to the line an object is on no side; part of the picture's height.",
+                   fallback.margin},
+                  {"settle_s", "number", "A shorter visit to the other side is a wobble, seconds.", fallback.settle_s},
+                  {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}},
+      .make = [](const Json& options, const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
+        const Json& points = options["points"];
+        if (points.size() != 2) return Error{ErrorCode::invalid_argument, "a line has two points"};
+        LineOptions settings;
+        settings.name = options["name"].get<std::string>();
+        settings.from = {points[0][0].get<double>(), points[0][1].get<double>()};
+        settings.to = {points[1][0].get<double>(), points[1][1].get<double>()};
+        settings.margin = options["margin"].get<double>();
+        settings.settle_s = options["settle_s"].get<double>();
+        settings.forget_s = options["forget_s"].get<double>();
+        return std::unique_ptr<pipeline::Stage>(std::make_unique<LineStage>(std::move(settings), context));
+      }};
 }
 
 }  // namespace verge::vision

@@ -22,9 +22,9 @@ namespace verge::vision {
 struct LineOptions {
   std::string name = "line";
   Point from, to;
-  double margin = 0.01;    ///< Part of the picture's height; nearer to the line an object is on no side.
-  double settle_s = 0.2;   ///< Shorter visits to the other side are a wobble.
-  double forget_s = 3.0;   ///< An object unseen for longer is gone.
+  double margin = 0.01;   ///< Part of the picture's height; nearer to the line an object is on no side.
+  double settle_s = 0.2;  ///< Shorter visits to the other side are a wobble.
+  double forget_s = 3.0;  ///< An object unseen for longer is gone.
 };
 
 class LineCounter {

@@ -77,8 +77,8 @@ TEST(Line, TheEventBearsTheFirstMomentBeyond) {
 
 TEST(Line, TheStageNeedsTwoPoints) {
   const auto kind = line_kind();
-  const Json options = {{"name", "l"}, {"points", {{0, 0}, {1, 1}, {1, 0}}}, {"margin", 0.01}, {"settle_s", 0.2},
-                        {"forget_s", 3.0}};
+  const Json options = {
+      {"name", "l"}, {"points", {{0, 0}, {1, 1}, {1, 0}}}, {"margin", 0.01}, {"settle_s", 0.2}, {"forget_s", 3.0}};
   EXPECT_FALSE(kind.make(options, {}));
 }
 

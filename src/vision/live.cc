@@ -1,10 +1,9 @@
 #include "vision/live.h"
 
-#include <fmt/format.h>
-#include <turbojpeg.h>
-
 #include <algorithm>
 #include <array>
+#include <fmt/format.h>
+#include <turbojpeg.h>
 #include <vector>
 
 #include "base/json.h"
@@ -34,7 +33,8 @@ std::array<std::uint8_t, 256> range_table(bool is_luma, bool is_full_range) {
 /// Mean of the source pixels that an output pixel covers; `step` is the distance of two values in a row.
 Plane shrink(const std::uint8_t* source, int stride, int step, int from_width, int from_height, int width, int height,
              const std::array<std::uint8_t, 256>& table) {
-  Plane plane{width, height, std::vector<unsigned char>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
+  Plane plane{width, height,
+              std::vector<unsigned char>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
   auto* target = plane.bytes.data();
   for (int row = 0; row < height; ++row) {
     const int top = row * from_height / height;
@@ -92,7 +92,8 @@ std::vector<Plane> planes_of(const Frame& frame, int width, int height) {
   return {std::move(rgb)};
 }
 
-int compress(Compressor& out, const std::vector<Plane>& planes, PixelFormat format, int width, int height, int quality) {
+int compress(Compressor& out, const std::vector<Plane>& planes, PixelFormat format, int width, int height,
+             int quality) {
   if (format == PixelFormat::yuv420) {
     const unsigned char* starts[3] = {planes[0].bytes.data(), planes[1].bytes.data(), planes[2].bytes.data()};
     const int strides[3] = {planes[0].width, planes[1].width, planes[2].width};
@@ -104,17 +105,20 @@ int compress(Compressor& out, const std::vector<Plane>& planes, PixelFormat form
                      &out.count, is_gray ? TJSAMP_GRAY : TJSAMP_420, quality, 0);
 }
 
-double rounded(double value) { return static_cast<double>(static_cast<int>(value * 10'000 + (value < 0 ? -0.5 : 0.5))) / 10'000; }
+double rounded(double value) {
+  return static_cast<double>(static_cast<int>(value * 10'000 + (value < 0 ? -0.5 : 0.5))) / 10'000;
+}
 
 Json objects_of(const pipeline::Scene& scene) {
   Json objects = Json::array();
   for (const pipeline::Object& object : scene.objects) {
-    objects.push_back({{"label", object.label},
-                       {"score", rounded(static_cast<double>(object.score))},
-                       {"track", object.track},
-                       {"box", {rounded(object.box.left), rounded(object.box.top), rounded(object.box.right),
-                                rounded(object.box.bottom)}},
-                       {"zones", object.zones}});
+    objects.push_back(
+        {{"label", object.label},
+         {"score", rounded(static_cast<double>(object.score))},
+         {"track", object.track},
+         {"box",
+          {rounded(object.box.left), rounded(object.box.top), rounded(object.box.right), rounded(object.box.bottom)}},
+         {"zones", object.zones}});
   }
   return objects;
 }

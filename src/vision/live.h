@@ -12,7 +12,8 @@
 
 namespace verge::vision {
 
-/// A JPEG of the picture, at most `width_max` wide. Errors: invalid_argument (no pixels), internal (the library's words).
+/// A JPEG of the picture, at most `width_max` wide. Errors: invalid_argument (no pixels), internal (the library's
+/// words).
 Result<std::string> to_jpeg(const pipeline::Frame& frame, int width_max = 640, int quality = 70);
 
 /// Nothing for packets that are not scenes.

@@ -24,7 +24,8 @@ Decoded decode(const std::string& jpeg) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(jpeg.data());
   EXPECT_EQ(tjDecompressHeader3(handle, bytes, jpeg.size(), &picture.width, &picture.height, &sampling, &space), 0);
   picture.rgb.resize(static_cast<std::size_t>(3 * picture.width * picture.height));
-  EXPECT_EQ(tjDecompress2(handle, bytes, jpeg.size(), picture.rgb.data(), picture.width, 0, picture.height, TJPF_RGB, 0), 0);
+  EXPECT_EQ(
+      tjDecompress2(handle, bytes, jpeg.size(), picture.rgb.data(), picture.width, 0, picture.height, TJPF_RGB, 0), 0);
   tjDestroy(handle);
   return picture;
 }
@@ -33,7 +34,9 @@ TEST(Live, MakesSmallJpegsOfAllFormats) {
   for (const auto format : {PixelFormat::yuv420, PixelFormat::rgb24, PixelFormat::gray8}) {
     // White, in the range of each format.
     const bool is_yuv = format == PixelFormat::yuv420;
-    auto frame = testing::make_frame(format, 1281, 720, [&](int p, int, int) { return !is_yuv ? 255 : p == 0 ? 235 : 128; });
+    auto frame = testing::make_frame(format, 1281, 720, [&](int p, int, int) {
+      return !is_yuv ? 255 : p == 0 ? 235 : 128;
+    });
     auto jpeg = to_jpeg(*frame);
     ASSERT_TRUE(jpeg) << jpeg.error().message;
     const Decoded picture = decode(*jpeg);

@@ -1,8 +1,7 @@
 #include "vision/nanodet.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+#include <fmt/format.h>
 #include <optional>
 
 namespace verge::vision {

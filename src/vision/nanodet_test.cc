@@ -49,7 +49,7 @@ TEST(NanoDet, DecodesACellByTheDefinition) {
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].label, 1);
   EXPECT_FLOAT_EQ(found[0].score, 0.8F);
-  EXPECT_FLOAT_EQ(found[0].box.left, 12);    // centre (1 + 0.5) * 8 = 12
+  EXPECT_FLOAT_EQ(found[0].box.left, 12);  // centre (1 + 0.5) * 8 = 12
   EXPECT_FLOAT_EQ(found[0].box.top, 12 - 8);
   EXPECT_FLOAT_EQ(found[0].box.right, 12 + 8);
   EXPECT_FLOAT_EQ(found[0].box.bottom, 12 + 16);

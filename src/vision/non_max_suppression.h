@@ -18,8 +18,8 @@ struct Box {
 
 struct Detection {
   Box box;
-  float score = 0;   ///< 0..1
-  int label = 0;     ///< Index into the model's labels.
+  float score = 0;  ///< 0..1
+  int label = 0;    ///< Index into the model's labels.
 };
 
 /// Intersection over union, 0..1; 0 for boxes without area.

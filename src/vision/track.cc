@@ -131,8 +131,8 @@ void Tracker::match(const std::vector<Object>& found, std::vector<bool>& is_take
   std::vector<Track*> rows;
   for (Track& track : tracks_) {
     const bool is_lately = time_us - track.seen_us <= step_us_ * 3 / 2;
-    const bool is_wanted = pool == Pool::unconfirmed ? !track.is_confirmed
-                                                     : track.is_confirmed && (pool == Pool::confirmed || is_lately);
+    const bool is_wanted =
+        pool == Pool::unconfirmed ? !track.is_confirmed : track.is_confirmed && (pool == Pool::confirmed || is_lately);
     if (!track.is_seen && is_wanted) rows.push_back(&track);
   }
   std::vector<std::size_t> columns;
@@ -193,28 +193,27 @@ std::vector<Object> Tracker::update(const std::vector<Object>& found, std::int64
 pipeline::Kind<pipeline::Stage> track_kind() {
   const TrackerOptions fallback;
   const auto number = [](float value) { return static_cast<double>(static_cast<int>(value * 1000 + 0.5F)) / 1000; };
-  return {.name = "track",
-          .where = "vision/track.h",
-          .summary = "Follows objects from picture to picture and gives each an id.",
-          .options = {{"score_high", "number", "Boxes this strong are matched first, 0..1.", number(fallback.score_high)},
-                      {"score_new", "number", "Boxes this strong begin a track, 0..1.", number(fallback.score_new)},
-                      {"overlap_min", "number", "Of a strong box with the expected place, 0..1.",
-                       number(fallback.overlap_min)},
-                      {"overlap_min_weak", "number", "The same for weak boxes, 0..1.",
-                       number(fallback.overlap_min_weak)},
-                      {"lost_s", "number", "A track unseen for longer ends, seconds.", fallback.lost_s},
-                      {"confirm_count", "integer", "Pictures before a new track is shown.", fallback.confirm_count}},
-          .make = [](const Json& options,
-                     const pipeline::Context&) -> Result<std::unique_ptr<pipeline::Stage>> {
-            TrackerOptions settings;
-            settings.score_high = options["score_high"].get<float>();
-            settings.score_new = options["score_new"].get<float>();
-            settings.overlap_min = options["overlap_min"].get<float>();
-            settings.overlap_min_weak = options["overlap_min_weak"].get<float>();
-            settings.lost_s = options["lost_s"].get<double>();
-            settings.confirm_count = options["confirm_count"].get<int>();
-            return std::unique_ptr<pipeline::Stage>(std::make_unique<TrackStage>(settings));
-          }};
+  return {
+      .name = "track",
+      .where = "vision/track.h",
+      .summary = "Follows objects from picture to picture and gives each an id.",
+      .options = {{"score_high", "number", "Boxes this strong are matched first, 0..1.", number(fallback.score_high)},
+                  {"score_new", "number", "Boxes this strong begin a track, 0..1.", number(fallback.score_new)},
+                  {"overlap_min", "number", "Of a strong box with the expected place, 0..1.",
+                   number(fallback.overlap_min)},
+                  {"overlap_min_weak", "number", "The same for weak boxes, 0..1.", number(fallback.overlap_min_weak)},
+                  {"lost_s", "number", "A track unseen for longer ends, seconds.", fallback.lost_s},
+                  {"confirm_count", "integer", "Pictures before a new track is shown.", fallback.confirm_count}},
+      .make = [](const Json& options, const pipeline::Context&) -> Result<std::unique_ptr<pipeline::Stage>> {
+        TrackerOptions settings;
+        settings.score_high = options["score_high"].get<float>();
+        settings.score_new = options["score_new"].get<float>();
+        settings.overlap_min = options["overlap_min"].get<float>();
+        settings.overlap_min_weak = options["overlap_min_weak"].get<float>();
+        settings.lost_s = options["lost_s"].get<double>();
+        settings.confirm_count = options["confirm_count"].get<int>();
+        return std::unique_ptr<pipeline::Stage>(std::make_unique<TrackStage>(settings));
+      }};
 }
 
 }  // namespace verge::vision

@@ -17,13 +17,13 @@
 namespace verge::vision {
 
 struct TrackerOptions {
-  float score_high = 0.45F;   ///< Boxes at least this strong are matched first, 0..1.
-  float score_new = 0.5F;     ///< Boxes at least this strong begin a track, 0..1.
-  float overlap_min = 0.15F;  ///< Of a strong box with the predicted one, 0..1.
+  float score_high = 0.45F;       ///< Boxes at least this strong are matched first, 0..1.
+  float score_new = 0.5F;         ///< Boxes at least this strong begin a track, 0..1.
+  float overlap_min = 0.15F;      ///< Of a strong box with the predicted one, 0..1.
   float overlap_min_weak = 0.4F;  ///< The same for weak boxes.
-  double lost_s = 2.0;        ///< A track unseen for longer ends.
-  int confirm_count = 2;      ///< Pictures in a row before a new track is shown.
-  std::size_t tracks_max = 300;  ///< Bounds the work per picture.
+  double lost_s = 2.0;            ///< A track unseen for longer ends.
+  int confirm_count = 2;          ///< Pictures in a row before a new track is shown.
+  std::size_t tracks_max = 300;   ///< Bounds the work per picture.
 };
 
 /// Position and velocity of one coordinate, in parts of the picture and seconds.

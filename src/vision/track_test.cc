@@ -1,8 +1,7 @@
 #include "vision/track.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+#include <gtest/gtest.h>
 #include <random>
 #include <set>
 
@@ -37,7 +36,9 @@ TEST(Tracker, KeepsTheIdOfAWalker) {
   for (int i = 0; i < 50; ++i) {
     const double x = 0.1 + 0.012 * i;
     const auto shown = tracker.update({standing_at(x + noise(random), 0.5 + noise(random))}, i * kStep, 1.33);
-    if (i == 0) EXPECT_TRUE(shown.empty());  // not confirmed yet
+    if (i == 0) {  // not confirmed yet
+      EXPECT_TRUE(shown.empty());
+    }
     if (i < 3) continue;
     ASSERT_EQ(shown.size(), 1U);
     ids.insert(shown[0].track);
@@ -55,9 +56,13 @@ TEST(Tracker, FindsItsWalkerBehindAPillar) {
     std::vector<Object> found;
     if (!is_hidden) found.push_back(standing_at(0.1 + 0.01 * i, 0.5));
     const auto shown = tracker.update(found, i * kStep, 1.33);
-    if (is_hidden) EXPECT_TRUE(shown.empty());
+    if (is_hidden) {
+      EXPECT_TRUE(shown.empty());
+    }
     if (i == 14) before = shown.at(0).track;
-    if (i == 25) EXPECT_EQ(shown.at(0).track, before);
+    if (i == 25) {
+      EXPECT_EQ(shown.at(0).track, before);
+    }
   }
 }
 
@@ -90,11 +95,12 @@ TEST(Tracker, TwoWalkersWhoMeetKeepTheirIds) {
 TEST(Tracker, WeakBoxesKeepTracksButBeginNone) {
   Tracker tracker({});
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(tracker.update({standing_at(0.3, 0.5, "", 0.3F)}, i * kStep, 1).empty());
-  std::string id;
   for (int i = 5; i < 20; ++i) {
     const float score = i < 8 ? 0.8F : 0.2F;
     const auto shown = tracker.update({standing_at(0.3, 0.5, "", score)}, i * kStep, 1);
-    if (i >= 6) ASSERT_EQ(shown.size(), 1U) << i;
+    if (i >= 6) {
+      ASSERT_EQ(shown.size(), 1U) << i;
+    }
   }
 }
 

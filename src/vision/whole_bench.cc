@@ -2,7 +2,6 @@
 //
 //   VERGE_BENCH_MODEL=models/nanodet-coco vision_whole_bench
 #include <benchmark/benchmark.h>
-
 #include <cstdlib>
 
 #include "vision/detect.h"

@@ -33,8 +33,8 @@ class ZoneStage final : public pipeline::Stage {
 
  private:
   contract::Event event_of(const ZoneCounter::Change& change, const Packet& packet, const Scene& scene) const {
-    auto event = scene_event(change.is_entry ? "zone.entered" : "zone.left", options_.name, scene.objects[change.object],
-                             packet, scene, change.moment, context_);
+    auto event = scene_event(change.is_entry ? "zone.entered" : "zone.left", options_.name,
+                             scene.objects[change.object], packet, scene, change.moment, context_);
     event.extension_json = to_text(Json{{"inside", counter_.inside()},
                                         {"entered", counter_.entered()},
                                         {"left", counter_.left()},
@@ -48,10 +48,11 @@ class ZoneStage final : public pipeline::Stage {
     for (pipeline::Object& object : copy->objects) {
       if (counter_.holds(object.track)) object.zones.push_back(options_.name);
     }
-    copy->shapes.push_back({options_.name,
-                            true,
-                            options_.polygon,
-                            {{"inside", counter_.inside()}, {"entered", counter_.entered()}, {"left", counter_.left()}}});
+    copy->shapes.push_back(
+        {options_.name,
+         true,
+         options_.polygon,
+         {{"inside", counter_.inside()}, {"entered", counter_.entered()}, {"left", counter_.left()}}});
     return copy;
   }
 
@@ -118,27 +119,27 @@ std::int64_t ZoneCounter::inside() const {
 
 pipeline::Kind<pipeline::Stage> zone_kind() {
   const ZoneOptions fallback;
-  return {.name = "zone",
-          .where = "vision/zone.h",
-          .summary = "Counts who is in an area of the picture and tells who comes and goes.",
-          .options = {{"name", "text", "Of the zone, as events and the picture show it.", fallback.name},
-                      {"polygon", "points", "Three or more corners [x, y], 0..1, x right, y down.", nullptr, true},
-                      {"settle_s", "number", "A change that lasts less is a wobble, seconds.", fallback.settle_s},
-                      {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}},
-          .make = [](const Json& options,
-                     const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
-            ZoneOptions settings;
-            settings.name = options["name"].get<std::string>();
-            for (const Json& point : options["polygon"]) {
-              settings.polygon.emplace_back(point[0].get<double>(), point[1].get<double>());
-            }
-            settings.settle_s = options["settle_s"].get<double>();
-            settings.forget_s = options["forget_s"].get<double>();
-            if (settings.polygon.size() < 3) {
-              return Error{ErrorCode::invalid_argument, "a polygon needs three corners or more"};
-            }
-            return std::unique_ptr<pipeline::Stage>(std::make_unique<ZoneStage>(std::move(settings), context));
-          }};
+  return {
+      .name = "zone",
+      .where = "vision/zone.h",
+      .summary = "Counts who is in an area of the picture and tells who comes and goes.",
+      .options = {{"name", "text", "Of the zone, as events and the picture show it.", fallback.name},
+                  {"polygon", "points", "Three or more corners [x, y], 0..1, x right, y down.", nullptr, true},
+                  {"settle_s", "number", "A change that lasts less is a wobble, seconds.", fallback.settle_s},
+                  {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}},
+      .make = [](const Json& options, const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
+        ZoneOptions settings;
+        settings.name = options["name"].get<std::string>();
+        for (const Json& point : options["polygon"]) {
+          settings.polygon.emplace_back(point[0].get<double>(), point[1].get<double>());
+        }
+        settings.settle_s = options["settle_s"].get<double>();
+        settings.forget_s = options["forget_s"].get<double>();
+        if (settings.polygon.size() < 3) {
+          return Error{ErrorCode::invalid_argument, "a polygon needs three corners or more"};
+        }
+        return std::unique_ptr<pipeline::Stage>(std::make_unique<ZoneStage>(std::move(settings), context));
+      }};
 }
 
 }  // namespace verge::vision

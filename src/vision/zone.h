@@ -27,16 +27,16 @@ bool is_inside(const std::vector<Point>& polygon, Point point);
 struct ZoneOptions {
   std::string name = "zone";
   std::vector<Point> polygon;
-  double settle_s = 0.5;   ///< A change that lasts less is a wobble.
-  double forget_s = 3.0;   ///< An object unseen for longer is gone.
+  double settle_s = 0.5;  ///< A change that lasts less is a wobble.
+  double forget_s = 3.0;  ///< An object unseen for longer is gone.
 };
 
 class ZoneCounter {
  public:
   struct Change {
-    std::size_t object = 0;   ///< Index into the objects of the call.
-    bool is_entry = false;    ///< Else left.
-    Moment moment;            ///< When it began.
+    std::size_t object = 0;  ///< Index into the objects of the call.
+    bool is_entry = false;   ///< Else left.
+    Moment moment;           ///< When it began.
   };
 
   explicit ZoneCounter(ZoneOptions options) : options_(std::move(options)) {}

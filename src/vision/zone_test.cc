@@ -18,8 +18,8 @@ TEST(Zone, PointsInPolygons) {
     const std::vector<Point>* polygon;
     Point point;
     bool inside;
-  } cases[] = {{&kSquare, {0.5, 0.5}, true},  {&kSquare, {0.39, 0.5}, false}, {&kSquare, {0.5, 0.61}, false},
-               {&arrow, {0.5, 0.5}, true},    {&arrow, {0.2, 0.5}, false},    {&arrow, {0.2, 0.2}, true}};
+  } cases[] = {{&kSquare, {0.5, 0.5}, true}, {&kSquare, {0.39, 0.5}, false}, {&kSquare, {0.5, 0.61}, false},
+               {&arrow, {0.5, 0.5}, true},   {&arrow, {0.2, 0.5}, false},    {&arrow, {0.2, 0.2}, true}};
   for (const auto& c : cases) EXPECT_EQ(is_inside(*c.polygon, c.point), c.inside) << c.point.first;
   EXPECT_FALSE(is_inside({{0, 0}, {1, 1}}, {0.5, 0.5}));
 }
@@ -44,10 +44,10 @@ TEST(Zone, CountsEntriesThatLast) {
   const std::pair<std::int64_t, std::int64_t> none{0, 0}, one{1, 0}, both{1, 1};
   EXPECT_EQ(counts(join({out, in})), one);
   EXPECT_EQ(counts(join({out, in, out})), both);
-  EXPECT_EQ(counts(join({out, {0.5, 0.5}, out})), none);        // a wobble
-  EXPECT_EQ(counts(in), none);                                   // was there before
+  EXPECT_EQ(counts(join({out, {0.5, 0.5}, out})), none);  // a wobble
+  EXPECT_EQ(counts(in), none);                            // was there before
   EXPECT_EQ(counts(join({in, out})), (std::pair<std::int64_t, std::int64_t>{0, 1}));
-  EXPECT_EQ(counts(join({out, in, {0.3}, in})), one);            // a wobble on the way out
+  EXPECT_EQ(counts(join({out, in, {0.3}, in})), one);  // a wobble on the way out
 }
 
 TEST(Zone, TheEventBearsTheMomentItBegan) {
@@ -56,7 +56,9 @@ TEST(Zone, TheEventBearsTheMomentItBegan) {
   std::vector<ZoneCounter::Change> changes;
   for (int i = 1; i <= 6; ++i) {
     changes = counter.update({standing_at(0.5, 0.5, "1")}, {i * 100'000 + 7, i * 100'000});
-    if (i < 6) EXPECT_TRUE(changes.empty());
+    if (i < 6) {
+      EXPECT_TRUE(changes.empty());
+    }
   }
   ASSERT_EQ(changes.size(), 1U);
   EXPECT_TRUE(changes[0].is_entry);
@@ -101,7 +103,8 @@ TEST(Zone, TheStageMarksScenesAndEmitsEvents) {
   ASSERT_EQ(scene->objects[0].zones.size(), 1U);
   ASSERT_EQ(scene->shapes.size(), 1U);
   EXPECT_EQ(scene->shapes[0].counts[0], (std::pair<std::string, std::int64_t>{"inside", 1}));
-  EXPECT_FALSE(kind.make({{"name", "z"}, {"polygon", {{0, 0}, {1, 1}}}, {"settle_s", 0.5}, {"forget_s", 3.0}}, context));
+  EXPECT_FALSE(
+      kind.make({{"name", "z"}, {"polygon", {{0, 0}, {1, 1}}}, {"settle_s", 0.5}, {"forget_s", 3.0}}, context));
 }
 
 }  // namespace
