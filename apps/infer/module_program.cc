@@ -1,8 +1,7 @@
 #include "module_program.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
+#include <fmt/format.h>
 #include <thread>
 
 #include "base/json.h"
@@ -32,7 +31,8 @@ Result<ListenOptions> listen_options_of(const std::string& where) {
   return options;
 }
 
-pipeline::Context context_of(const std::filesystem::path& file, Metrics& metrics, const connectors::ModuleClient* module) {
+pipeline::Context context_of(const std::filesystem::path& file, Metrics& metrics,
+                             const connectors::ModuleClient* module) {
   pipeline::Context context;
   context.folder = file.parent_path();
   context.clock = &system_clock();
@@ -95,8 +95,8 @@ Status ModuleProgram::serve_metrics() {
   HttpServer::Handlers handlers;
   handlers.request = [this](HttpRequest request, Respond respond) {
     if (request.path == "/metrics" && request.method == "GET") return respond(text_response(metrics_.to_text()));
-    if (request.path == "/healthz") return respond(text_response(host_.executor() ? "ok\n" : "no pipeline\n",
-                                                                 host_.executor() ? 200 : 503));
+    if (request.path == "/healthz")
+      return respond(text_response(host_.executor() ? "ok\n" : "no pipeline\n", host_.executor() ? 200 : 503));
     respond(text_response("GET /metrics or /healthz\n", 404));
   };
   server_ = std::make_unique<HttpServer>(loop_, std::move(handlers));

@@ -1,6 +1,7 @@
 // apps/infer/module_program.h -- connects pipeline, module client, live view, methods, reports and metrics.
 //
-// Threads: construct and run on the main thread, which becomes the loop's; pipelines start and stop on a control thread.
+// Threads: construct and run on the main thread, which becomes the loop's; pipelines start and stop on a control
+// thread.
 #pragma once
 
 #include <memory>
@@ -27,7 +28,8 @@ class ModuleProgram {
   ModuleProgram(Loop& loop, Metrics& metrics, const pipeline::Catalog& catalog,
                 std::shared_ptr<connectors::ModuleClient> module, ProgramOptions options);
   ~ModuleProgram();
-  /// Runs until a signal, or without a module until the sources end. Errors: the pipeline's at start; the metrics port's.
+  /// Runs until a signal, or without a module until the sources end. Errors: the pipeline's at start; the metrics
+  /// port's.
   Status run();
 
  private:
