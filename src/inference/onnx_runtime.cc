@@ -1,11 +1,10 @@
 // The only file that sees ONNX Runtime. The library is opened at run time; its exceptions end here.
 #define ORT_API_MANUAL_INIT
+#include <cstdlib>
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <onnxruntime_cxx_api.h>
-
-#include <cstdlib>
 #include <mutex>
+#include <onnxruntime_cxx_api.h>
 
 #include "base/crypto.h"
 #include "base/log.h"
@@ -46,9 +45,10 @@ Result<void*> open_library() {
     const char* reason = dlerror();
     looked += fmt::format("\n  {}: {}", place.path, reason == nullptr ? "cannot be opened" : reason);
   }
-  return Error{ErrorCode::unavailable,
-               fmt::format("open ONNX Runtime {}: not found; set VERGE_ONNXRUNTIME to libonnxruntime.so.1. Looked at:{}",
-                           kVersion, looked)};
+  return Error{
+      ErrorCode::unavailable,
+      fmt::format("open ONNX Runtime {}: not found; set VERGE_ONNXRUNTIME to libonnxruntime.so.1. Looked at:{}",
+                  kVersion, looked)};
 }
 
 void ORT_API_CALL take_log_line(void*, OrtLoggingLevel level, const char*, const char*, const char*,
@@ -96,26 +96,41 @@ Result<Runtime*> runtime() {
 
 std::optional<DataType> data_type_of(ONNXTensorElementDataType type) {
   switch (type) {
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: return DataType::float32;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: return DataType::float16;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8: return DataType::uint8;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8: return DataType::int8;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: return DataType::int32;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: return DataType::int64;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: return DataType::boolean;
-    default: return std::nullopt;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT:
+      return DataType::float32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16:
+      return DataType::float16;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8:
+      return DataType::uint8;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8:
+      return DataType::int8;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32:
+      return DataType::int32;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64:
+      return DataType::int64;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL:
+      return DataType::boolean;
+    default:
+      return std::nullopt;
   }
 }
 
 ONNXTensorElementDataType element_type_of(DataType type) {
   switch (type) {
-    case DataType::float32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
-    case DataType::float16: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
-    case DataType::uint8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
-    case DataType::int8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
-    case DataType::int32: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
-    case DataType::int64: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
-    case DataType::boolean: return ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+    case DataType::float32:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    case DataType::float16:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+    case DataType::uint8:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+    case DataType::int8:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8;
+    case DataType::int32:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
+    case DataType::int64:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+    case DataType::boolean:
+      return ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
   }
   return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
 }
@@ -152,8 +167,8 @@ class OnnxSession final : public Session {
   Result<std::vector<Tensor>> run(std::span<const NamedTensor> inputs,
                                   std::span<const std::string_view> wanted) override {
     if (inputs.size() != inputs_.size()) {
-      return Error{ErrorCode::invalid_argument, fmt::format("run the model: it has {} inputs, the caller gives {}",
-                                                            inputs_.size(), inputs.size())};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("run the model: it has {} inputs, the caller gives {}", inputs_.size(), inputs.size())};
     }
     for (const NamedTensor& input : inputs) VERGE_CHECK(check_input(inputs_, input));
     VERGE_TRY(const std::vector<std::size_t> places, find_outputs(outputs_, wanted));
@@ -167,14 +182,14 @@ class OnnxSession final : public Session {
  private:
   static Status add(std::vector<TensorInfo>& list, std::string name, const Ort::TypeInfo& type) {
     if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
-      return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is not a tensor; only tensors are supported", name)};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("\"{}\" is not a tensor; only tensors are supported", name)};
     }
     const auto tensor = type.GetTensorTypeAndShapeInfo();
     const auto known = data_type_of(tensor.GetElementType());
     if (!known) {
-      return Error{ErrorCode::invalid_argument,
-                   fmt::format("\"{}\" has element type {}, which is not supported", name,
-                               static_cast<int>(tensor.GetElementType()))};
+      return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" has element type {}, which is not supported", name,
+                                                            static_cast<int>(tensor.GetElementType()))};
     }
     list.push_back({std::move(name), *known, tensor.GetShape()});
     return Done{};
@@ -186,8 +201,7 @@ class OnnxSession final : public Session {
                                     tensor.shape().data(), tensor.shape().size(), element_type_of(tensor.type()));
   }
 
-  Result<std::vector<Tensor>> run_checked(std::span<const NamedTensor> inputs,
-                                          const std::vector<std::size_t>& places) {
+  Result<std::vector<Tensor>> run_checked(std::span<const NamedTensor> inputs, const std::vector<std::size_t>& places) {
     const auto memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
     std::vector<std::string> names;  // string_view has no final zero
     std::vector<const char*> input_names;
@@ -245,7 +259,8 @@ template <class Open>
 Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::string& doing, std::string digest,
                                       Open open) {
   if (options.device != "cpu") {
-    return Error{ErrorCode::invalid_argument, fmt::format("{}: device \"{}\" is unknown; use cpu", doing, options.device)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}: device \"{}\" is unknown; use cpu", doing, options.device)};
   }
   if (options.threads < 1 || options.threads > 256) {
     return Error{ErrorCode::invalid_argument, fmt::format("{}: {} threads; give 1 to 256", doing, options.threads)};
@@ -253,8 +268,8 @@ Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::
   auto opened = runtime();
   if (!opened) return std::move(opened).error().within(doing);
   try {
-    auto session = std::make_unique<OnnxSession>(open(*(*opened)->environment, options_of(options)),
-                                                 (*opened)->version, std::move(digest));
+    auto session = std::make_unique<OnnxSession>(open(*(*opened)->environment, options_of(options)), (*opened)->version,
+                                                 std::move(digest));
     if (auto described = session->describe(); !described) return std::move(described).error().within(doing);
     return std::unique_ptr<Session>(std::move(session));
   } catch (const std::exception& error) {

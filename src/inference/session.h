@@ -24,7 +24,7 @@ struct TensorInfo {
 };
 
 struct SessionOptions {
-  int threads = 1;              ///< Of one run; 1 computes on the caller's thread.
+  int threads = 1;  ///< Of one run; 1 computes on the caller's thread.
   std::string device = "cpu";
 };
 
@@ -49,7 +49,8 @@ class Session {
 };
 
 /// Finds the library: $VERGE_ONNXRUNTIME (a path), then libonnxruntime.so.1 beside the program, in ../lib, then the
-/// system's search. Opened once per process. Errors: unavailable (the message lists where it looked), corrupt (version).
+/// system's search. Opened once per process. Errors: unavailable (the message lists where it looked), corrupt
+/// (version).
 Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options = {});
 /// The same from bytes in memory.
 Result<std::unique_ptr<Session>> load_onnx_bytes(std::string_view bytes, const SessionOptions& options = {});

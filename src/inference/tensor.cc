@@ -5,25 +5,36 @@ namespace verge::inference {
 std::size_t bytes_of(DataType type) {
   switch (type) {
     case DataType::float32:
-    case DataType::int32: return 4;
-    case DataType::float16: return 2;
+    case DataType::int32:
+      return 4;
+    case DataType::float16:
+      return 2;
     case DataType::uint8:
     case DataType::int8:
-    case DataType::boolean: return 1;
-    case DataType::int64: return 8;
+    case DataType::boolean:
+      return 1;
+    case DataType::int64:
+      return 8;
   }
   return 0;
 }
 
 std::string_view name_of(DataType type) {
   switch (type) {
-    case DataType::float32: return "float32";
-    case DataType::float16: return "float16";
-    case DataType::uint8: return "uint8";
-    case DataType::int8: return "int8";
-    case DataType::int32: return "int32";
-    case DataType::int64: return "int64";
-    case DataType::boolean: return "boolean";
+    case DataType::float32:
+      return "float32";
+    case DataType::float16:
+      return "float16";
+    case DataType::uint8:
+      return "uint8";
+    case DataType::int8:
+      return "int8";
+    case DataType::int32:
+      return "int32";
+    case DataType::int64:
+      return "int64";
+    case DataType::boolean:
+      return "boolean";
   }
   return "unknown";
 }
