@@ -2,7 +2,7 @@
 """Fails when a document no longer matches the tree.
 
 A cpp block whose first line is `// from <path>` must stand in that file, stretch by stretch between `// ...` lines (indentation
-is ignored). A relative link must lead to a file. A path in back-quotes below src/, docs/, tools/, tests/, bench/, web/, examples/
+is ignored). A relative link must lead to a file. A path in back-quotes below src/, docs/, tools/, tests/, bench/ or web/
 must exist.
 """
 import pathlib
@@ -35,7 +35,7 @@ def check_links(document, text):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if not re.match(r"[a-z]+:", target) and not (document.parent / target).exists():
             yield f"{document}: the link to {target} leads nowhere"
-    for path in re.findall(r"`((?:src|docs|tools|tests|bench|web|examples)/[\w./-]+)`", text):
+    for path in re.findall(r"`((?:src|docs|tools|tests|bench|web)/[\w./-]+)`", text):
         if not pathlib.Path(path).exists():
             yield f"{document}: `{path}` is not there"
 

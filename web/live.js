@@ -233,7 +233,7 @@ class Single {
       } else {
         this.#tile = new Tile(this.#link, source, {large: true});
         place.replaceChildren(this.#tile.element);
-        if (source.kind === "points") place.append(this.#history(wanted));
+        if (source.family === "telemetry") place.append(this.#history(wanted));
       }
       const events = await notableEvents(wanted, history_rows_max);
       if (this.#left) return;

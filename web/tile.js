@@ -16,6 +16,8 @@ const stale_ms_min = 3000;
 export const sourceAddress = source =>
   `#live/${[source.device, source.module, source.stream].map(encodeURIComponent).join("/")}`;
 
+const view_of_family = {vision: "picture", audio: "sound", telemetry: "points"};
+
 export class Tile {
   #link;
   #source;
@@ -37,6 +39,8 @@ export class Tile {
   /** options: {large, menu: element or null} */
   constructor(link, source, {large = false, menu = null} = {}) {
     this.#link = link;
+    // What a source is (a camera, a recording) says nothing about how it looks; its family does.
+    source = {...source, kind: view_of_family[source.family] ?? source.kind};
     this.#source = source;
     const View = views[source.kind] ?? OtherView;
     this.#view = new View(source, {channelsChanged: () => this.#listChannels()});

@@ -1,11 +1,10 @@
 // verge-agent: keeps a device's modules running and its messages safe.
 
-#include <fmt/format.h>
-#include <malloc.h>
-
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <fmt/format.h>
+#include <malloc.h>
 
 #include "agent/agent.h"
 #include "agent/engine/docker_engine.h"
@@ -86,7 +85,8 @@ int main(int argument_count, char** arguments) {
   auto* check_flag = app.add_flag("--check", wants_check, "Check this machine and end");
   app.add_flag("--remove-all", wants_removal, "Remove this agent's containers, network and sockets, and end")
       ->excludes(check_flag);
-  app.add_option("-o,--output", output, "Form of --check's answer: text or json")->check(CLI::IsMember({"text", "json"}));
+  app.add_option("-o,--output", output, "Form of --check's answer: text or json")
+      ->check(CLI::IsMember({"text", "json"}));
   app.set_version_flag("--version", VERGE_VERSION);
   try {
     app.parse(argument_count, arguments);

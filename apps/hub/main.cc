@@ -31,8 +31,10 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--host", options.host, "Name by which clients know this hub")->capture_default_str();
   app.add_option("--listen", options.listen, "Address of the TLS ports")->capture_default_str();
   app.add_option("--mqtt-port", options.mqtt_port, "MQTT over TLS; 0 picks a free one")->capture_default_str();
-  app.add_option("--https-port", options.https_port, "REST, images, page, MQTT over WebSocket; 0 picks a free one")->capture_default_str();
-  app.add_option("--http-port", options.http_port, "The page without TLS, on loopback only; 0 picks a free one")->capture_default_str();
+  app.add_option("--https-port", options.https_port, "REST, images, page, MQTT over WebSocket; 0 picks a free one")
+      ->capture_default_str();
+  app.add_option("--http-port", options.http_port, "The page without TLS, on loopback only; 0 picks a free one")
+      ->capture_default_str();
   app.add_option("--extra-https-port", arguments.extra_https_port, "A second HTTPS port");
   app.add_option("--extra-host", options.extra_hosts, "Another name or address for the certificate; may be repeated");
   app.add_option("--log-partitions", options.log_partitions, "Partitions of the message log, fixed at first start")
@@ -51,7 +53,8 @@ int run(hub::HubOptions options) {
   auto hub = hub::Hub::start(loop, system_disk(), system_clock(), std::move(options));
   if (!hub) return failed(hub.error().within("start the hub"));
   loop.on_signal([&](int) { loop.stop(); });
-  log_info("hub", "runs", {{"mqtt", (*hub)->mqtt_port()}, {"https", (*hub)->https_port()}, {"http", (*hub)->http_port()}});
+  log_info("hub", "runs",
+           {{"mqtt", (*hub)->mqtt_port()}, {"https", (*hub)->https_port()}, {"http", (*hub)->http_port()}});
   loop.run();
   (*hub)->stop();
   log_info("hub", "stopped");

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "audio/add_stages.h"
 #include "base/disk.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -10,13 +11,8 @@
 #include "module_program.h"
 #include "pipeline/catalog_text.h"
 #include "pipeline/pipeline_file.h"
-#include "vision/add_stages.h"
-#ifdef VERGE_HAS_AUDIO
-#include "audio/add_stages.h"
-#endif
-#ifdef VERGE_HAS_TELEMETRY
 #include "telemetry/add_stages.h"
-#endif
+#include "vision/add_stages.h"
 
 namespace verge::infer {
 namespace {
@@ -24,12 +20,8 @@ namespace {
 void fill(pipeline::Catalog& catalog, const std::shared_ptr<connectors::ModuleClient>& module) {
   connectors::add_stages(catalog, module);
   vision::add_stages(catalog);
-#ifdef VERGE_HAS_AUDIO
   audio::add_stages(catalog);
-#endif
-#ifdef VERGE_HAS_TELEMETRY
   telemetry::add_stages(catalog);
-#endif
 }
 
 int fail(const Error& error) {

@@ -1,13 +1,12 @@
 #include "agent/agent.h"
 
+#include <atomic>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <map>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <atomic>
-#include <map>
 
 #include "agent/agent_methods.h"
 #include "agent/images/image_cache.h"
@@ -59,11 +58,13 @@ struct Agent::Impl {
     std::int64_t connected_us = 0, disconnected_us = 0;
   };
 
-  Impl(AgentSurroundings s, Settings o) : with(std::move(s)), settings(std::move(o)), api(settings, with.clock, [this] { return is_cancelled.load(); }) {}
+  Impl(AgentSurroundings s, Settings o)
+      : with(std::move(s)), settings(std::move(o)), api(settings, with.clock, [this] { return is_cancelled.load(); }) {}
 
   const AgentSurroundings with;
   const Settings settings;
-  std::atomic<bool> is_cancelled{false};  // Read by workers.
+  const std::shared_ptr<bool> is_alive = std::make_shared<bool>(true);  // Read and written on the loop's thread.
+  std::atomic<bool> is_cancelled{false};                                // Read by workers.
   const HubApi api;
   Metrics metrics;
   std::optional<HomeLock> lock;
@@ -95,11 +96,10 @@ struct Agent::Impl {
   Workers transfer_workers{1, kJobsMax};
   Workers hub_workers{1, kJobsMax};
 
-  // Work that the loop may run after us holds a weak pointer to this.
-  std::shared_ptr<int> life = std::make_shared<int>(0);
+  /// Work that the loop may still hold when we are gone; may be made on a worker.
   std::function<void()> while_alive(std::function<void()> work) const {
-    return [weak = std::weak_ptr<int>(life), work = std::move(work)] {
-      if (!weak.expired()) work();
+    return [alive = is_alive, work = std::move(work)] {
+      if (*alive) work();
     };
   }
 
@@ -119,7 +119,8 @@ struct Agent::Impl {
     every(kIdentityRefresh, [this] { refresh_identities(); });
     every(kLinkSweep, [this] { sweep_links(); });
     every(kCertificateRenewal, [this] { renew_certificate(); });
-    log_info(kPart, "started", {{"device", settings.device}, {"hub", settings.hub.host}, {"home", settings.home.string()}});
+    log_info(kPart, "started",
+             {{"device", settings.device}, {"hub", settings.hub.host}, {"home", settings.home.string()}});
     return Done{};
   }
 
@@ -130,7 +131,8 @@ struct Agent::Impl {
   Status prepare_home() {
     std::error_code failed;
     std::filesystem::create_directories(settings.state_folder() / "twins", failed);
-    if (failed) return Error{ErrorCode::unavailable, fmt::format("make {}: {}", settings.home.string(), failed.message())};
+    if (failed)
+      return Error{ErrorCode::unavailable, fmt::format("make {}: {}", settings.home.string(), failed.message())};
     chmod(settings.state_folder().c_str(), 0700);
     VERGE_TRY(auto taken, HomeLock::take(settings.home));
     lock.emplace(std::move(taken));
@@ -160,13 +162,13 @@ struct Agent::Impl {
   }
 
   void make_parts() {
-    images = std::make_unique<ImageCache>(with.engine, settings, [this] { return api.device_token(); },
-                                          [this] { return is_cancelled.load(); });
+    images = std::make_unique<ImageCache>(
+        with.engine, settings, [this] { return api.device_token(); }, [this] { return is_cancelled.load(); });
     make_twins();
     make_router();
     if (settings.hub.is_verge) make_live();
-    Reconciler::Surroundings around{loop(),       engine_workers, transfer_workers, file_workers, with.engine,
-                                    *images,      with.clock,     settings,         with.is_process_alive};
+    Reconciler::Surroundings around{loop(),  engine_workers, transfer_workers, file_workers,         with.engine,
+                                    *images, with.clock,     settings,         with.is_process_alive};
     reconciler = std::make_unique<Reconciler>(std::move(around), ReconcileOptions{}, [this] { report_agent(); });
   }
 
@@ -187,11 +189,10 @@ struct Agent::Impl {
       if (link == links.end()) return done(Error{ErrorCode::unavailable, "the hub is away"});
       link->second->report(patch, std::move(done));
     };
-    twins = std::make_unique<ModuleTwins>(
-        loop(), file_workers, settings.state_folder() / "twins", std::move(upstream),
-        [this](const std::string& module, std::int64_t version, const Json& patch) {
-          router->deliver_desired(module, version, patch);
-        });
+    twins = std::make_unique<ModuleTwins>(loop(), file_workers, settings.state_folder() / "twins", std::move(upstream),
+                                          [this](const std::string& module, std::int64_t version, const Json& patch) {
+                                            router->deliver_desired(module, version, patch);
+                                          });
   }
 
   void make_router() {
@@ -205,8 +206,8 @@ struct Agent::Impl {
     handlers.live = [this](const std::string& module, const std::string& stream, std::string_view frame) {
       if (live != nullptr) live->push(module, stream, frame);
     };
-    router = std::make_unique<Router>(
-        Router::Surroundings{loop(), with.clock, settings, metrics, *outbox, *twins}, options, handlers);
+    router = std::make_unique<Router>(Router::Surroundings{loop(), with.clock, settings, metrics, *outbox, *twins},
+                                      options, handlers);
   }
 
   void make_live() {
@@ -371,7 +372,8 @@ struct Agent::Impl {
       if (const auto submitted = file_workers.submit(job); !submitted) log_error(kPart, submitted.error());
     }
     take_identities(*std::move(found));
-    if (is_refresh_wanted || lacks_identities()) loop().after(kIdentityRetry, while_alive([this] { refresh_identities(); }));
+    if (is_refresh_wanted || lacks_identities())
+      loop().after(kIdentityRetry, while_alive([this] { refresh_identities(); }));
   }
   std::optional<ErrorCode> last_refresh_error;
   bool has_warned = false;
@@ -478,19 +480,19 @@ struct Agent::Impl {
       return answer(name == "RefreshDeviceScopeIdentityCache" ? 200 : 404, "null");
     }
     // The hub's own time-out is at most 300 s; it is the one that tells the caller.
-    router->call_method({module, name, payload, std::chrono::seconds(300)},
-                        [answer](Result<std::pair<int, std::string>> result) {
-                          if (result) return answer(result->first, result->second);
-                          answer(http_status_of(result.error().code), to_text(Json{{"message", result.error().message}}));
-                        });
+    router->call_method(
+        {module, name, payload, std::chrono::seconds(300)}, [answer](Result<std::pair<int, std::string>> result) {
+          if (result) return answer(result->first, result->second);
+          answer(http_status_of(result.error().code), to_text(Json{{"message", result.error().message}}));
+        });
   }
 
   /// A module has a connection while it is connected to us or its messages wait.
   void sweep_links() {
     for (auto link = links.begin(); link != links.end();) {
       const auto& module = link->first;
-      const bool is_needed = is_system(module) || router->is_connected(module) ||
-                             outbox->has_pending("up:" + module) || twins->has_pending(module);
+      const bool is_needed = is_system(module) || router->is_connected(module) || outbox->has_pending("up:" + module) ||
+                             twins->has_pending(module);
       link = is_needed ? std::next(link) : links.erase(link);
     }
     for (const auto& [target, figures] : outbox->figures()) {
@@ -558,9 +560,9 @@ struct Agent::Impl {
       const auto history = now.history.find(name);
       ++counts[status_of(module, container_of(now, name), history == now.history.end() ? none : history->second)];
     }
-    for (const auto status : {RuntimeStatus::unknown, RuntimeStatus::backoff, RuntimeStatus::running,
-                              RuntimeStatus::unhealthy, RuntimeStatus::stopped, RuntimeStatus::failed,
-                              RuntimeStatus::dead}) {
+    for (const auto status :
+         {RuntimeStatus::unknown, RuntimeStatus::backoff, RuntimeStatus::running, RuntimeStatus::unhealthy,
+          RuntimeStatus::stopped, RuntimeStatus::failed, RuntimeStatus::dead}) {
       metrics.gauge("verge_agent_modules", "Modules by state.", {{"status", std::string(name_of(status))}})
           .set(counts[status]);
     }
@@ -600,7 +602,8 @@ struct Agent::Impl {
     };
     loop().after(kLastWords, while_alive(finish));
     if (agent_twin == nullptr) return finish();
-    agent_twin->report_now(Json{{"lastDesiredStatus", {{"code", 406}, {"description", "Agent is not running"}}}}, finish);
+    agent_twin->report_now(Json{{"lastDesiredStatus", {{"code", 406}, {"description", "Agent is not running"}}}},
+                           finish);
   }
 };
 
@@ -610,6 +613,7 @@ Agent::Agent(AgentSurroundings surroundings, Settings settings)
 Agent::~Agent() {
   if (impl_ == nullptr) return;
   impl_->is_stopping = impl_->is_cancelled = true;
+  *impl_->is_alive = false;
   for (const auto timer : impl_->timers) impl_->loop().cancel(timer);
   impl_->router.reset();  // Closes the sessions while the rest still listens.
   impl_->links.clear();

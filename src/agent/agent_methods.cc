@@ -1,9 +1,8 @@
 #include "agent/agent_methods.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
+#include <fmt/format.h>
 #include <regex>
 
 #include "base/json.h"
@@ -16,9 +15,8 @@ constexpr std::size_t kAnswerBytesMax = 127'000;  // Azure's bound of a method's
 std::string message_body(std::string_view message) { return to_text(Json{{"message", message}}); }
 
 bool is_named(std::string_view name, std::string_view wanted) {
-  return std::equal(name.begin(), name.end(), wanted.begin(), wanted.end(), [](unsigned char a, unsigned char b) {
-    return std::tolower(a) == std::tolower(b);
-  });
+  return std::equal(name.begin(), name.end(), wanted.begin(), wanted.end(),
+                    [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
 }
 
 void restart_module(const MethodSurroundings& with, const Json& request, const AnswerMethod& answer) {
@@ -80,8 +78,10 @@ void get_logs(const MethodSurroundings& with, const Json& request, const AnswerM
     Status status = Done{};
     for (const auto& wanted : logs) {
       auto text = engine.logs(wanted.container, wanted.query);
-      if (!text) status = std::move(text).error();
-      else list.push_back({{"id", wanted.module}, {"payload", *text}});
+      if (!text)
+        status = std::move(text).error();
+      else
+        list.push_back({{"id", wanted.module}, {"payload", *text}});
     }
     std::string body = to_text(list);
     loop.post([answer, status, body = std::move(body)] {

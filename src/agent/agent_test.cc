@@ -2,7 +2,6 @@
 #include "agent/agent.h"
 
 #include <gtest/gtest.h>
-
 #include <set>
 
 #include "agent/engine/fake_engine.h"
@@ -310,8 +309,10 @@ TEST_F(AgentTest, CarriesMessagesWithEpochAndSequenceThroughAnOutage) {
 TEST_F(AgentTest, StartsWithoutItsHubFromWhatItKept) {
   start();
   ASSERT_TRUE(until([&] { return runs(); }));
-  ASSERT_TRUE(until([&] { return std::filesystem::exists(home_ / "state" / "desired-router.json") &&
-                                 std::filesystem::exists(home_ / "state" / "identities.json"); }));
+  ASSERT_TRUE(until([&] {
+    return std::filesystem::exists(home_ / "state" / "desired-router.json") &&
+           std::filesystem::exists(home_ / "state" / "identities.json");
+  }));
   stop();
   EXPECT_EQ(report_of("lastDesiredStatus")["code"], 406);
   hub_.close();
@@ -330,7 +331,11 @@ TEST_F(AgentTest, StartsWithoutItsHubFromWhatItKept) {
 
 TEST_F(AgentTest, PassesMethodsAndAnswersItsOwn) {
   start();
-  ASSERT_TRUE(until([&] { return runs() && !report_of("modules").is_null(); }));
+  ASSERT_TRUE(until([&] {
+    const Json modules = report_of("modules");
+    return runs() && modules.is_object() && modules.contains("m") &&
+           modules["m"].value("runtimeStatus", "") == "running";
+  }));
   hub_.call("$edgeAgent", "PING", "");
   ASSERT_TRUE(until([&] { return hub_.answer.has_value(); }));
   EXPECT_EQ(hub_.answer->first, 200);

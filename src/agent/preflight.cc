@@ -1,9 +1,8 @@
 #include "agent/preflight.h"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <charconv>
+#include <fmt/format.h>
 #include <sstream>
 
 #include "agent/upstream/hub_api.h"
@@ -28,8 +27,9 @@ CheckResult check_engine(ContainerEngine& engine, const Settings& settings) {
   }
   const auto text = fmt::format("{} {}, API {}", info->name, info->version, info->api_version);
   if (!info->limits_memory || !info->limits_pids) {
-    return {"engine", Verdict::warning,
-            text + "; this machine's control groups cannot limit memory or processes: modules run without these limits"};
+    return {
+        "engine", Verdict::warning,
+        text + "; this machine's control groups cannot limit memory or processes: modules run without these limits"};
   }
   return {"engine", Verdict::good, text};
 }
@@ -38,7 +38,8 @@ CheckResult check_disk(const Settings& settings) {
   const auto free = system_disk().free_bytes(settings.home);
   if (!free) return {"disk", Verdict::bad, free.error().message};
   const auto text = fmt::format("{} MiB free under {}", *free >> 20, settings.home.string());
-  if (*free < kFreeBytesMin) return {"disk", Verdict::bad, text + "; at least 512 MiB are needed for images and messages"};
+  if (*free < kFreeBytesMin)
+    return {"disk", Verdict::bad, text + "; at least 512 MiB are needed for images and messages"};
   return {"disk", Verdict::good, text};
 }
 
@@ -51,9 +52,10 @@ CheckResult check_network(const Settings& settings) {
       interface.starts_with("cni-")) {
     return {"network", Verdict::good, fmt::format("subnet {} is free for modules", settings.network.subnet)};
   }
-  return {"network", Verdict::bad,
-          fmt::format("subnet {} overlaps the network of {}; set another network.subnet and network.gateway in agent.json",
-                      settings.network.subnet, interface)};
+  return {
+      "network", Verdict::bad,
+      fmt::format("subnet {} overlaps the network of {}; set another network.subnet and network.gateway in agent.json",
+                  settings.network.subnet, interface)};
 }
 
 CheckResult check_port(const Settings& settings, std::uint16_t port, const char* purpose) {
@@ -78,7 +80,9 @@ CheckResult check_clock(const Clock& clock) {
 
 CheckResult check_hub(const Settings& settings, const Clock& clock) {
   const auto modules = HubApi(settings, clock).list_modules();
-  if (modules) return {"hub", Verdict::good, fmt::format("{} knows this device ({} identities)", settings.hub.host, modules->size())};
+  if (modules)
+    return {"hub", Verdict::good,
+            fmt::format("{} knows this device ({} identities)", settings.hub.host, modules->size())};
   return {"hub", Verdict::warning, modules.error().message + "; the agent starts all the same and keeps trying"};
 }
 

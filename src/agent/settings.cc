@@ -1,11 +1,10 @@
 #include "agent/settings.h"
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <arpa/inet.h>
 #include <cctype>
 #include <charconv>
+#include <fmt/format.h>
 #include <optional>
 
 #include "base/bytes.h"
@@ -158,6 +157,17 @@ Status read_outbox(const Json& file, OutboxSettings& outbox) {
   return Done{};
 }
 
+Status read_restart(const Json& file, RestartSettings& restart) {
+  const Json& object = member_or_empty(file, "restart");
+  VERGE_CHECK(read_count(object, "cool_off_s", restart.cool_off_s));
+  VERGE_CHECK(read_count(object, "cool_off_s_max", restart.cool_off_s_max));
+  constexpr std::int64_t kDay_s = 86'400;
+  if (restart.cool_off_s > kDay_s || restart.cool_off_s_max > kDay_s) {
+    return bad_member("restart", "has a rest of more than a day");
+  }
+  return Done{};
+}
+
 Status read_allowed(const Json& file, std::set<std::string>& allowed) {
   static const std::set<std::string> known = {"Privileged",  "CapAdd",         "SecurityOpt",  "Devices", "Binds",
                                               "HostNetwork", "HostNamespaces", "WritableRoot", "Sysctls"};
@@ -166,8 +176,7 @@ Status read_allowed(const Json& file, std::set<std::string>& allowed) {
   if (!list->is_array()) return bad_member("allowed", "is not a list of texts");
   for (const Json& item : *list) {
     if (!item.is_string() || known.count(item.get<std::string>()) == 0) {
-      return bad_member("allowed",
-                        fmt::format("holds {}; known are {}", to_text(item), fmt::join(known, ", ")));
+      return bad_member("allowed", fmt::format("holds {}; known are {}", to_text(item), fmt::join(known, ", ")));
     }
     allowed.insert(item.get<std::string>());
   }
@@ -209,6 +218,7 @@ Result<Settings> load_settings(const std::filesystem::path& home) {
   if (settings.gateway_host.empty()) settings.gateway_host = as_host_name(settings.device);
   VERGE_CHECK(read_limits(file, settings.limits));
   VERGE_CHECK(read_outbox(file, settings.outbox));
+  VERGE_CHECK(read_restart(file, settings.restart));
   VERGE_CHECK(read_allowed(file, settings.allowed));
   return settings;
 }

@@ -47,6 +47,12 @@ struct OutboxSettings {
   std::size_t window = 64;                     ///< Messages on the wire per module without an acknowledgement.
 };
 
+/// Rest before a module's restart, doubled with each one.
+struct RestartSettings {
+  std::int64_t cool_off_s = 10;
+  std::int64_t cool_off_s_max = 300;
+};
+
 struct Settings {
   std::filesystem::path home;
   HubAddress hub;
@@ -60,6 +66,7 @@ struct Settings {
   std::uint16_t metrics_port = 9600;
   ModuleLimits limits;
   OutboxSettings outbox;
+  RestartSettings restart;
   /// createOptions that this device's owner permits: "Privileged", "CapAdd", "SecurityOpt", "Devices", "Binds",
   /// "HostNetwork", "HostNamespaces", "WritableRoot", "Sysctls". Anything else of that kind is left out, and reported.
   std::set<std::string> allowed;

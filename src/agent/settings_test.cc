@@ -36,8 +36,7 @@ TEST_F(SettingsFile, FillsInWhatIsNotSaid) {
 }
 
 TEST_F(SettingsFile, TakesAConnectionStringForAzure) {
-  const auto settings =
-      load(R"({"connection_string": "HostName=h.example;DeviceId=d;SharedAccessKey=c2VjcmV0"})");
+  const auto settings = load(R"({"connection_string": "HostName=h.example;DeviceId=d;SharedAccessKey=c2VjcmV0"})");
   ASSERT_TRUE(settings) << settings.error().message;
   EXPECT_EQ(settings->hub.host, "h.example");
   EXPECT_EQ(settings->hub.https_port, 443);
@@ -78,10 +77,14 @@ TEST(Subnet, IsComparedByBits) {
     bool is_inside;
   };
   const Row rows[] = {
-      {"172.31.77.9", "172.31.77.0/24", true},  {"172.31.77.9:5000", "172.31.77.0/24", true},
-      {"172.31.78.9", "172.31.77.0/24", false}, {"10.0.0.1", "0.0.0.0/0", true},
-      {"10.0.0.1", "10.0.0.1/32", true},        {"10.0.0.2", "10.0.0.1/32", false},
-      {"unix", "172.31.77.0/24", false},        {"10.0.0.1", "10.0.0.0/33", false},
+      {"172.31.77.9", "172.31.77.0/24", true},
+      {"172.31.77.9:5000", "172.31.77.0/24", true},
+      {"172.31.78.9", "172.31.77.0/24", false},
+      {"10.0.0.1", "0.0.0.0/0", true},
+      {"10.0.0.1", "10.0.0.1/32", true},
+      {"10.0.0.2", "10.0.0.1/32", false},
+      {"unix", "172.31.77.0/24", false},
+      {"10.0.0.1", "10.0.0.0/33", false},
       {"", "10.0.0.0/8", false},
   };
   for (const Row& row : rows) EXPECT_EQ(is_in_subnet(row.address, row.subnet), row.is_inside) << row.address;

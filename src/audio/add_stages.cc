@@ -10,7 +10,8 @@
 namespace verge::audio {
 namespace {
 
-pipeline::OptionInfo option(std::string name, std::string type, std::string summary, Json fallback, bool is_required = false) {
+pipeline::OptionInfo option(std::string name, std::string type, std::string summary, Json fallback,
+                            bool is_required = false) {
   return {std::move(name), std::move(type), std::move(summary), std::move(fallback), is_required};
 }
 
@@ -98,7 +99,8 @@ void add_stages(pipeline::Catalog& catalog) {
       .options = {option("model", "path", "Silero VAD model, ONNX", nullptr, true),
                   option("begin", "number", "Speech begins at this probability, 0..1", 0.5),
                   option("end", "number", "Speech ends below this probability, 0..1, less than begin", 0.35),
-                  option("join_s", "number", "Pauses up to this stay inside an utterance, seconds; delays every result by as much", 0.6),
+                  option("join_s", "number",
+                         "Pauses up to this stay inside an utterance, seconds; delays every result by as much", 0.6),
                   option("length_s_max", "number", "Longer utterances are cut, seconds, 2..30", 12.0),
                   option("target_db", "number", "Level of speech before detection, dB relative to full scale", -23.0)},
       .make = make_voice});

@@ -37,7 +37,8 @@ std::vector<float> LevelControl::apply(std::span<const float> samples) {
     double sum = 0;
     for (auto at = half; at != sorted.end(); ++at) sum += *at;
     const double loud = sum / static_cast<double>(sorted.end() - half);
-    const float wanted_db = std::clamp(options_.target_db - static_cast<float>(10 * std::log10(loud)), -20.0F, options_.gain_db_max);
+    const float wanted_db =
+        std::clamp(options_.target_db - static_cast<float>(10 * std::log10(loud)), -20.0F, options_.gain_db_max);
     // Down at once (clipping is worse than quiet), up slowly (about 1 s).
     gain_db_ = wanted_db < gain_db_ ? wanted_db : gain_db_ + (wanted_db - gain_db_) * 0.1F;
   }

@@ -1,9 +1,8 @@
 #include "audio/level.h"
 
 #include <cmath>
-#include <numbers>
-
 #include <gtest/gtest.h>
+#include <numbers>
 
 namespace verge::audio {
 namespace {
@@ -11,7 +10,8 @@ namespace {
 std::vector<float> tone(float amplitude) {
   std::vector<float> samples(512);
   for (std::size_t at = 0; at < samples.size(); ++at) {
-    samples[at] = amplitude * static_cast<float>(std::sin(2 * std::numbers::pi * 440 * static_cast<double>(at) / 16'000));
+    samples[at] =
+        amplitude * static_cast<float>(std::sin(2 * std::numbers::pi * 440 * static_cast<double>(at) / 16'000));
   }
   return samples;
 }

@@ -25,9 +25,13 @@ float level_of(const std::vector<float>& samples) {
 
 class RecordingSource final : public pipeline::Source {
  public:
-  RecordingSource(RecordingOptions options, const pipeline::Context& context) : options_(std::move(options)), clock_(*context.clock) {
+  RecordingSource(RecordingOptions options, const pipeline::Context& context)
+      : options_(std::move(options)), clock_(*context.clock) {
     if (!context.add_method) return;
-    context.add_method("restart", [this](const Json&) {
+    context.add_method("restart", [this](const Json& parameters) {
+      if (parameters.value("describe", false)) {
+        return pipeline::MethodReply{200, Json{{"title", "Play from the beginning"}, {"parameters", Json::array()}}};
+      }
       const std::int64_t at_us = clock_.now_us() + kRestartDelayUs;
       restart_at_us_ = at_us;
       return pipeline::MethodReply{200, Json{{"captured_us", at_us}}};
@@ -74,7 +78,8 @@ class RecordingSource final : public pipeline::Source {
     auto block = std::make_shared<pipeline::AudioBlock>();
     block->rate_hz = kRateHz;
     const auto end = std::min(at + kBlockSamples, sound_.size());
-    block->samples.assign(sound_.begin() + static_cast<std::ptrdiff_t>(at), sound_.begin() + static_cast<std::ptrdiff_t>(end));
+    block->samples.assign(sound_.begin() + static_cast<std::ptrdiff_t>(at),
+                          sound_.begin() + static_cast<std::ptrdiff_t>(end));
     block->samples.resize(kBlockSamples, 0.0F);
     block->level_db = level_of(block->samples);
     pipeline::Packet packet;
@@ -97,9 +102,12 @@ class RecordingSource final : public pipeline::Source {
 
 }  // namespace
 
-Result<std::unique_ptr<pipeline::Source>> make_recording_source(RecordingOptions options, const pipeline::Context& context) {
-  if (options.files.empty()) return Error{ErrorCode::invalid_argument, "the source \"recording\" needs files: a list of sound files"};
-  if (options.pause_s < 0 || options.pause_s > 60) return Error{ErrorCode::invalid_argument, "recording: pause_s must be 0..60"};
+Result<std::unique_ptr<pipeline::Source>> make_recording_source(RecordingOptions options,
+                                                                const pipeline::Context& context) {
+  if (options.files.empty())
+    return Error{ErrorCode::invalid_argument, "the source \"recording\" needs files: a list of sound files"};
+  if (options.pause_s < 0 || options.pause_s > 60)
+    return Error{ErrorCode::invalid_argument, "recording: pause_s must be 0..60"};
   return std::unique_ptr<pipeline::Source>(new RecordingSource(std::move(options), context));
 }
 

@@ -1,7 +1,7 @@
 // audio/recording_source.h -- plays recordings at their own pace, as a microphone would deliver them.
 //
-// Emits AudioBlocks of 512 samples at 16 kHz (32 ms); silence follows each file. Method `restart` begins again with the first file
-// and answers {"captured_us": n}: when the first sample of that file counts as captured.
+// Emits AudioBlocks of 512 samples at 16 kHz (32 ms); silence follows each file. Method `restart` begins again with the
+// first file and answers {"captured_us": n}: when the first sample of that file counts as captured.
 #pragma once
 
 #include <filesystem>
@@ -19,6 +19,7 @@ struct RecordingOptions {
   bool is_paced = true;                      ///< False: as fast as the pipeline takes it.
 };
 
-Result<std::unique_ptr<pipeline::Source>> make_recording_source(RecordingOptions options, const pipeline::Context& context);
+Result<std::unique_ptr<pipeline::Source>> make_recording_source(RecordingOptions options,
+                                                                const pipeline::Context& context);
 
 }  // namespace verge::audio

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-
 #include <fmt/format.h>
 
 namespace verge::audio {
@@ -47,22 +46,26 @@ int repeated_at_end(const std::vector<std::int64_t>& tokens) {
 
 }  // namespace
 
-Result<std::unique_ptr<SpeechRecognizer>> SpeechRecognizer::load(const std::filesystem::path& folder, RecognizerOptions options, int threads) {
+Result<std::unique_ptr<SpeechRecognizer>> SpeechRecognizer::load(const std::filesystem::path& folder,
+                                                                 RecognizerOptions options, int threads) {
   VERGE_TRY(auto encoder, inference::load_onnx(folder / "encoder.onnx", {.threads = threads, .device = "cpu"}));
   VERGE_TRY(auto decoder, inference::load_onnx(folder / "decoder.onnx", {.threads = threads, .device = "cpu"}));
   VERGE_TRY(auto tokens, TokenText::load(folder / "tokenizer.json"));
   for (const char* name : {"input_ids", "encoder_hidden_states", "use_cache_branch"}) {
     const auto& inputs = decoder->inputs();
     if (std::none_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.name == name; })) {
-      return Error{ErrorCode::invalid_argument, fmt::format("load the recogniser \"{}\": decoder.onnx has no input \"{}\"; give a merged Moonshine "
-                                                            "decoder with key/value cache", folder.string(), name)};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("load the recogniser \"{}\": decoder.onnx has no input \"{}\"; give a merged Moonshine "
+                               "decoder with key/value cache",
+                               folder.string(), name)};
     }
   }
   return std::unique_ptr<SpeechRecognizer>(
       new SpeechRecognizer(std::move(encoder), std::move(decoder), std::move(tokens), options));
 }
 
-SpeechRecognizer::SpeechRecognizer(std::unique_ptr<inference::Session> encoder, std::unique_ptr<inference::Session> decoder, TokenText tokens,
+SpeechRecognizer::SpeechRecognizer(std::unique_ptr<inference::Session> encoder,
+                                   std::unique_ptr<inference::Session> decoder, TokenText tokens,
                                    RecognizerOptions options)
     : encoder_(std::move(encoder)),
       decoder_(std::move(decoder)),
@@ -81,7 +84,8 @@ SpeechRecognizer::SpeechRecognizer(std::unique_ptr<inference::Session> encoder, 
 Result<Transcript> SpeechRecognizer::recognize(std::span<const float> samples) {
   const double seconds = static_cast<double>(samples.size()) / kRateHz;
   if (seconds < kSecondsMin || seconds > kSecondsMax) {
-    return Error{ErrorCode::invalid_argument, fmt::format("recognise {:.2f} s of sound: give {}..{} s", seconds, kSecondsMin, kSecondsMax)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("recognise {:.2f} s of sound: give {}..{} s", seconds, kSecondsMin, kSecondsMax)};
   }
   VERGE_TRY(const auto hidden, encode(samples));
   begin_cache();
@@ -130,7 +134,8 @@ void SpeechRecognizer::begin_cache() {
 Result<std::vector<float>> SpeechRecognizer::step(std::int64_t token, const inference::Tensor& hidden, bool is_first) {
   token_.values<std::int64_t>()[0] = token;
   uses_cache_.values<std::uint8_t>()[0] = is_first ? 0 : 1;
-  std::vector<inference::NamedTensor> inputs{{"input_ids", &token_}, {"encoder_hidden_states", &hidden}, {"use_cache_branch", &uses_cache_}};
+  std::vector<inference::NamedTensor> inputs{
+      {"input_ids", &token_}, {"encoder_hidden_states", &hidden}, {"use_cache_branch", &uses_cache_}};
   std::vector<std::string_view> wanted{"logits"};
   std::vector<std::size_t> replaced;
   for (std::size_t at = 0; at < past_names_.size(); ++at) {

@@ -23,7 +23,8 @@ class SpeechStage final : public pipeline::Stage {
   }
 
  private:
-  pipeline::Packet event_packet(const pipeline::Packet& packet, const pipeline::AudioBlock& block, const Transcript& transcript) const {
+  pipeline::Packet event_packet(const pipeline::Packet& packet, const pipeline::AudioBlock& block,
+                                const Transcript& transcript) const {
     auto event = std::make_shared<contract::Event>();
     event->id = new_uuid();
     event->type = "speech.final";
@@ -53,7 +54,8 @@ class SpeechStage final : public pipeline::Stage {
 
 }  // namespace
 
-Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options, const pipeline::Context& context) {
+Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options,
+                                                           const pipeline::Context& context) {
   if (options.model.is_relative()) options.model = context.folder / options.model;
   VERGE_TRY(auto recognizer, SpeechRecognizer::load(options.model, options.recognizer));
   return std::unique_ptr<pipeline::Stage>(new SpeechStage(std::move(recognizer), context));

@@ -16,6 +16,7 @@ struct SpeechStageOptions {
   std::filesystem::path model;  ///< Folder with encoder.onnx, decoder.onnx, tokenizer.json.
   RecognizerOptions recognizer;
 };
-Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options, const pipeline::Context& context);
+Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options,
+                                                           const pipeline::Context& context);
 
 }  // namespace verge::audio

@@ -3,12 +3,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "audio/recording.h"
 #include "audio/speech_recognizer.h"
@@ -64,7 +63,8 @@ TEST(Speech, ReadsTheSampleOfThePackage) {
     EXPECT_GT(transcript->confidence, 0.4) << transcript->text;
     text += transcript->text + " ";
   }
-  EXPECT_THAT(words_of(text), testing::ElementsAre("ever", "tried", "ever", "failed", "no", "matter", "try", "again", "fail", "again", "fail", "better"));
+  EXPECT_THAT(words_of(text), testing::ElementsAre("ever", "tried", "ever", "failed", "no", "matter", "try", "again",
+                                                   "fail", "again", "fail", "better"));
 }
 
 TEST(Speech, FindsNoUtteranceInSilenceToneOrNoise) {

@@ -45,7 +45,8 @@ Result<TokenText> TokenText::load(const std::filesystem::path& tokenizer_json) {
   for (const auto& [piece, id] : vocabulary->items()) {
     if (!id.is_number_unsigned()) continue;
     const auto index = id.get<std::size_t>();
-    if (index >= kTokensMax) return Error{ErrorCode::limit, "load the tokenizer: token id " + std::to_string(index) + " is too large"};
+    if (index >= kTokensMax)
+      return Error{ErrorCode::limit, "load the tokenizer: token id " + std::to_string(index) + " is too large"};
     if (index >= tokens.pieces_.size()) tokens.pieces_.resize(index + 1);
     tokens.pieces_[index] = bytes_of_piece(piece);
   }

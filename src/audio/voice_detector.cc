@@ -15,8 +15,9 @@ Result<std::unique_ptr<VoiceDetector>> VoiceDetector::load(const std::filesystem
   for (const char* name : {"input", "state", "sr"}) {
     const auto& inputs = session->inputs();
     if (std::none_of(inputs.begin(), inputs.end(), [&](const auto& input) { return input.name == name; })) {
-      return Error{ErrorCode::invalid_argument,
-                   "load the voice detector \"" + model.string() + "\": it has no input \"" + name + "\"; give a Silero VAD model (5 or later)"};
+      return Error{ErrorCode::invalid_argument, "load the voice detector \"" + model.string() +
+                                                    "\": it has no input \"" + name +
+                                                    "\"; give a Silero VAD model (5 or later)"};
     }
   }
   return std::unique_ptr<VoiceDetector>(new VoiceDetector(std::move(session)));

@@ -26,7 +26,8 @@ std::optional<Utterance> VoiceSegmenter::add(std::span<const float> samples, flo
   if (probability >= options_.end_probability) last_speech_block_ = block;
 
   const std::int64_t quiet = block - last_speech_block_;
-  if (quiet >= blocks_in(std::max(options_.silence_s, options_.join_s))) return cut(*begin_block_, last_speech_block_ + 1);
+  if (quiet >= blocks_in(std::max(options_.silence_s, options_.join_s)))
+    return cut(*begin_block_, last_speech_block_ + 1);
   const std::int64_t length_max = blocks_in(options_.length_s_max - 2 * options_.pad_s);
   if (next_block_ - *begin_block_ >= length_max) {
     return cut(*begin_block_, least_speech_block(*begin_block_ + length_max / 2, next_block_));

@@ -1,9 +1,9 @@
 // audio/voice_segmenter.h -- cuts utterances out of a stream of sound, from per-block speech probabilities.
 //
-// Hysteresis: speech begins at `begin_probability`, ends after `silence_s` below end_probability. Neighbours closer than join_s are
-// one utterance while it stays below length_s_max (a recogniser does better on one long piece than on two short ones); a longer
-// one is cut at its least speech-like block in the second half. Padding by pad_s of real sound on both sides.
-// Threads: one stream; a pure state machine.
+// Hysteresis: speech begins at `begin_probability`, ends after `silence_s` below end_probability. Neighbours closer
+// than join_s are one utterance while it stays below length_s_max (a recogniser does better on one long piece than on
+// two short ones); a longer one is cut at its least speech-like block in the second half. Padding by pad_s of real
+// sound on both sides. Threads: one stream; a pure state machine.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ struct SegmenterOptions {
   double join_s = 0.6;             ///< Pauses up to this stay inside; it also delays every result by this much.
   double speech_s_min = 0.25;      ///< Shorter ones are dropped.
   double pad_s = 0.2;
-  double length_s_max = 12;        ///< 2..30
+  double length_s_max = 12;  ///< 2..30
 };
 
 struct Utterance {
   std::int64_t begin_sample = 0;  ///< Counted from the stream's first sample.
   std::vector<float> samples;
-  float probability = 0;          ///< Mean over its blocks.
+  float probability = 0;  ///< Mean over its blocks.
 };
 
 class VoiceSegmenter {
@@ -53,8 +53,8 @@ class VoiceSegmenter {
   const SegmenterOptions options_;
   const int rate_hz_;
   const std::size_t block_samples_;
-  std::deque<Block> blocks_;            ///< Kept sound: pre-roll and the open utterance.
-  std::int64_t first_block_ = 0;        ///< Index of blocks_.front().
+  std::deque<Block> blocks_;      ///< Kept sound: pre-roll and the open utterance.
+  std::int64_t first_block_ = 0;  ///< Index of blocks_.front().
   std::int64_t next_block_ = 0;
   std::optional<std::int64_t> begin_block_;
   std::int64_t last_speech_block_ = 0;

@@ -22,12 +22,14 @@ std::vector<Found> segments_of(const std::vector<Piece>& pieces, SegmenterOption
   std::vector<Found> found;
   const auto keep = [&](const std::optional<Utterance>& utterance) {
     if (utterance) {
-      found.push_back({static_cast<double>(utterance->begin_sample) / kRateHz, static_cast<double>(utterance->samples.size()) / kRateHz});
+      found.push_back({static_cast<double>(utterance->begin_sample) / kRateHz,
+                       static_cast<double>(utterance->samples.size()) / kRateHz});
     }
   };
   const std::vector<float> samples(kBlock, 0.1F);
   for (const auto& piece : pieces) {
-    for (int block = 0; block < static_cast<int>(piece.seconds / 0.032); ++block) keep(segmenter.add(samples, piece.probability));
+    for (int block = 0; block < static_cast<int>(piece.seconds / 0.032); ++block)
+      keep(segmenter.add(samples, piece.probability));
   }
   keep(segmenter.flush());
   return found;

@@ -22,8 +22,9 @@ class VoiceStage final : public pipeline::Stage {
       return Done{};
     }
     if (block->rate_hz != kRateHz || block->samples.size() != VoiceDetector::kBlockSamples) {
-      return Error{ErrorCode::invalid_argument, "voice: wants blocks of 512 samples at 16000 Hz, got " + std::to_string(block->samples.size()) +
-                                                    " at " + std::to_string(block->rate_hz) + " Hz"};
+      return Error{ErrorCode::invalid_argument, "voice: wants blocks of 512 samples at 16000 Hz, got " +
+                                                    std::to_string(block->samples.size()) + " at " +
+                                                    std::to_string(block->rate_hz) + " Hz"};
     }
     last_ = packet;
     auto louder = level_.apply(block->samples);

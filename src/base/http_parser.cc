@@ -1,7 +1,10 @@
 #include "base/http_parser.h"
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <limits>
+
+#include "base/http_chunks.h"
 
 namespace verge {
 namespace {
@@ -32,16 +35,39 @@ struct HttpRequestParser::Impl final : http::basic_parser<true> {
     request.headers.add(view_of(name), view_of(value));
   }
   void on_header_impl(LibraryError&) override {}
+  // The library reads heads only; bodies are read below.
   void on_body_init_impl(const boost::optional<std::uint64_t>&, LibraryError&) override {}
-  std::size_t on_body_impl(LibraryText piece, LibraryError& error) override { return pass_on(piece, error); }
+  std::size_t on_body_impl(LibraryText piece, LibraryError&) override { return piece.size(); }
   void on_chunk_header_impl(std::uint64_t, LibraryText, LibraryError&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, LibraryText piece, LibraryError& error) override {
-    return pass_on(piece, error);
-  }
+  std::size_t on_chunk_body_impl(std::uint64_t, LibraryText piece, LibraryError&) override { return piece.size(); }
   void on_finish_impl(LibraryError&) override {}
 
-  std::size_t pass_on(LibraryText piece, LibraryError& error) {
-    if (!on_body(view_of(piece))) error = http::error::body_limit;
+  std::size_t put_head(std::string_view bytes) {
+    LibraryError error;
+    const std::size_t taken = put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+    if (error == http::error::need_more) return taken;
+    if (error) {
+      fail(error);
+    } else if (is_done()) {
+      state = State::done;
+    } else if (is_header_done()) {
+      state = State::body;
+      left_bytes = content_length().value_or(0);
+    }
+    return taken;
+  }
+
+  std::size_t put_body(std::string_view bytes) {
+    if (chunked()) {
+      const std::size_t taken = chunks.put(bytes, on_body);
+      if (chunks.is_done()) state = State::done;
+      if (chunks.has_failed()) fail(http::error::bad_chunk);
+      return taken;
+    }
+    const auto piece = bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), left_bytes)));
+    left_bytes -= piece.size();
+    if (left_bytes == 0) state = State::done;
+    if (!on_body(piece)) fail(http::error::body_limit);
     return piece.size();
   }
 
@@ -52,6 +78,8 @@ struct HttpRequestParser::Impl final : http::basic_parser<true> {
   }
 
   OnBody on_body;
+  HttpChunkReader chunks;
+  std::uint64_t left_bytes = 0;  // of a body with a stated length
   HttpRequest request;
   State state = State::head;
   int error_status = 0;
@@ -68,22 +96,10 @@ HttpRequestParser::HttpRequestParser(std::size_t header_bytes_max, OnBody on_bod
 HttpRequestParser::~HttpRequestParser() = default;
 
 std::size_t HttpRequestParser::put(std::string_view bytes) {
-  std::size_t taken = 0;
-  while (impl_->state == State::head || impl_->state == State::body) {
-    LibraryError error;
-    const std::size_t step = impl_->put(boost::asio::const_buffer(bytes.data() + taken, bytes.size() - taken), error);
-    taken += step;
-    if (error && error != http::error::need_more) {
-      impl_->fail(error);
-    } else if (impl_->is_done()) {
-      impl_->state = State::done;
-    } else if (impl_->state == State::head && impl_->is_header_done()) {
-      impl_->state = State::body;
-      return taken;
-    }
-    if (error || step == 0 || taken == bytes.size()) break;
-  }
-  return taken;
+  if (bytes.empty()) return 0;
+  if (impl_->state == State::head) return impl_->put_head(bytes);
+  if (impl_->state == State::body) return impl_->put_body(bytes);
+  return 0;
 }
 
 HttpRequestParser::State HttpRequestParser::state() const { return impl_->state; }

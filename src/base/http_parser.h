@@ -1,6 +1,7 @@
 // base/http_parser.h -- reads one HTTP/1.x request from bytes as they come; private to base.
 //
-// Source: RFC 9112. The grammar is Boost.Beast's; http_parser.cc is the only file that includes it.
+// Source: RFC 9112. Heads are read by Boost.Beast (http_parser.cc is the only file that includes it),
+// bodies by us.
 // Threads: one at a time.
 #pragma once
 

@@ -17,6 +17,7 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 
 constexpr int kPagesMax = 50;  // Of a thousand events each: far above what one check can make.
+constexpr double kFirstScorePatience_s = 120;
 constexpr std::int64_t kAheadUsMax =
     5'000'000;  // A simulated clock further ahead than this says nothing about latency.
 
@@ -131,9 +132,11 @@ class Examiner {
                                                kPagesMax * 1000)};
   }
 
+  /// How long simulated time may take at the fast pace, on a busy machine too.
+  double patience_for(double simulated_s) const { return simulated_s / options_.pace * 4 + 3 * options_.grace_s; }
+
   /// Until scores for rows of this time are in history: then everything before has been judged too.
-  Status wait_for_scores(std::int64_t captured_us, double simulated_s) const {
-    const double patience_s = simulated_s / options_.pace * 4 + 3 * options_.grace_s;
+  Status wait_for_scores(std::int64_t captured_us, double patience_s) const {
     const auto end = steady_clock::now() + duration<double>(patience_s);
     const Window later{options_.telemetry, "anomaly.score", captured_us, INT64_MAX / 2};
     while (steady_clock::now() < end) {
@@ -147,12 +150,15 @@ class Examiner {
                              options_.telemetry, to_iso8601(captured_us), patience_s, options_.telemetry)};
   }
 
+  /// In the machine's own time; the first score comes once a window is full.
   Result<Latency> measure_latency(std::int64_t from_us) const {
-    const bool is_ahead = from_us > system_clock().now_us() + kAheadUsMax;
-    wait_s(is_ahead ? 0 : options_.real_time_s);
-    if (is_ahead) return Latency{"telemetry", 0, 0, 0};
-    VERGE_TRY(const auto scores,
-              events_in({options_.telemetry, "anomaly.score", from_us, from_us + to_us(options_.real_time_s)}));
+    if (from_us > system_clock().now_us() + kAheadUsMax) {
+      return Latency{"telemetry", 0, 0, 0,
+                     "the machine's simulated time runs ahead of the clock since an earlier check"};
+    }
+    VERGE_CHECK(wait_for_scores(from_us, kFirstScorePatience_s));
+    wait_s(options_.real_time_s);
+    VERGE_TRY(const auto scores, events_in({options_.telemetry, "anomaly.score", from_us, INT64_MAX / 2}));
     return latency_of("telemetry", scores);
   }
 
@@ -160,18 +166,18 @@ class Examiner {
     VERGE_TRY(const auto fast_us, set_pace(options_.pace));
     const std::int64_t from_us = fast_us + to_us(options_.settle_s);
     const std::int64_t end_us = from_us + to_us(minutes * 60);
-    VERGE_CHECK(wait_for_scores(end_us, options_.settle_s + minutes * 60));
+    VERGE_CHECK(wait_for_scores(end_us, patience_for(options_.settle_s + minutes * 60)));
     VERGE_TRY(const auto alarms, events_in({options_.telemetry, "anomaly.alarm", from_us, end_us}));
     return alarms.size();
   }
 
   Result<FaultOutcome> try_fault(const FaultTruth::Fault& fault, double within_s) const {
     VERGE_TRY(const auto clean_us, switch_fault({"none", 1, 1}));
-    VERGE_CHECK(wait_for_scores(clean_us + to_us(options_.clean_between_s), options_.clean_between_s));
+    VERGE_CHECK(wait_for_scores(clean_us + to_us(options_.clean_between_s), patience_for(options_.clean_between_s)));
     FaultOutcome outcome{fault, 0, Json::array()};
     VERGE_TRY(outcome.switched_us, switch_fault(fault));
     const std::int64_t end_us = outcome.switched_us + to_us(within_s);
-    VERGE_CHECK(wait_for_scores(end_us + 1'000'000, within_s + 1));
+    VERGE_CHECK(wait_for_scores(end_us + 1'000'000, patience_for(within_s + 1)));
     VERGE_TRY(outcome.alarms, events_in({options_.telemetry, "anomaly.alarm", outcome.switched_us, end_us}));
     return outcome;
   }
@@ -216,7 +222,9 @@ bool CheckReport::is_met() const {
 std::string CheckReport::missing() const {
   std::string text;
   for (const auto& finding : findings) {
-    if (!finding.is_met) text += fmt::format("{}{} ({})", text.empty() ? "" : "; ", finding.what, finding.found);
+    if (finding.is_met) continue;
+    text += fmt::format("{}{} ({}{}{})", text.empty() ? "" : "; ", finding.what, finding.found,
+                        finding.note.empty() ? "" : ": ", finding.note);
   }
   return text;
 }
@@ -241,8 +249,16 @@ std::string to_tables(const CheckReport& report) {
                          is_known ? fmt::format("{:.0f}", latency.p50_ms) : "-",
                          is_known ? fmt::format("{:.0f}", latency.p99_ms) : "-"});
   }
+  std::string notes;
+  for (const auto& finding : report.findings) {
+    if (!finding.note.empty()) notes += fmt::format("{}: {}\n", finding.what, finding.note);
+  }
+  for (const auto& latency : report.latencies) {
+    if (!latency.note.empty()) notes += fmt::format("{}: {}\n", latency.family, latency.note);
+  }
   return to_table({"WHAT", "TRUTH", "FOUND", "LIMIT", "VERDICT"}, findings) + "\n" +
-         to_table({"CAPTURED TO DURABLE IN THE HUB", "EVENTS", "P50 MS", "P99 MS"}, latencies);
+         to_table({"CAPTURED TO DURABLE IN THE HUB", "EVENTS", "P50 MS", "P99 MS"}, latencies) +
+         (notes.empty() ? "" : "\n" + notes);
 }
 
 CheckReport run_check(const HubClient& hub, const Truth& truth, const CheckOptions& options,

@@ -163,15 +163,17 @@ Result<Truth> load_truth(const std::filesystem::path& folder) {
 }
 
 Json to_json(const Finding& finding) {
-  return {{"what", finding.what},
-          {"truth", finding.truth},
-          {"found", finding.found},
-          {"limit", finding.limit},
-          {"met", finding.is_met}};
+  Json json{{"what", finding.what},
+            {"truth", finding.truth},
+            {"found", finding.found},
+            {"limit", finding.limit},
+            {"met", finding.is_met}};
+  if (!finding.note.empty()) json["note"] = finding.note;
+  return json;
 }
 
 Finding missing_finding(std::string what, std::string reason) {
-  return {std::move(what), "", "not measured: " + std::move(reason), "", false};
+  return {std::move(what), "", "not measured", "", false, std::move(reason)};
 }
 
 std::vector<std::string> words_of(std::string_view text) {
@@ -274,7 +276,7 @@ std::vector<Finding> judge_faults(const FaultTruth& truth, std::size_t clean_ala
 }
 
 Latency latency_of(std::string family, const Json& events) {
-  Latency latency{std::move(family), 0, 0, 0};
+  Latency latency{std::move(family), 0, 0, 0, {}};
   std::vector<double> values_ms;
   for (const auto& event : events) {
     const auto end_us = number_in(event, "captured_us") + number_in(event, "duration_us");
@@ -296,6 +298,7 @@ Latency latency_of(std::string family, const Json& events) {
 Json to_json(const Latency& latency) {
   Json json{{"family", latency.family}, {"events", latency.count}};
   if (latency.count > 0) json.update({{"p50_ms", latency.p50_ms}, {"p99_ms", latency.p99_ms}});
+  if (!latency.note.empty()) json["note"] = latency.note;
   return json;
 }
 

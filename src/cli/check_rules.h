@@ -53,6 +53,7 @@ Result<Truth> load_truth(const std::filesystem::path& folder);
 struct Finding {
   std::string what, truth, found, limit;
   bool is_met = false;
+  std::string note{};  ///< Why it could not be measured; printed below the table.
 };
 Json to_json(const Finding& finding);
 /// A thing that could not even be measured.
@@ -90,6 +91,7 @@ struct Latency {
   std::string family;
   std::size_t count = 0;
   double p50_ms = 0, p99_ms = 0;  ///< Nearest rank.
+  std::string note{};             ///< Why there are none.
 };
 Latency latency_of(std::string family, const Json& events);
 Json to_json(const Latency& latency);

@@ -66,6 +66,9 @@ class TinyDevice {
 
   static HttpResponse begin_recordings(State& state) {
     const auto at_us = now_us();
+    // What was still to be played is not played any more.
+    std::erase_if(state.events,
+                  [&](const Json& event) { return event.at("module") == "audio" && event.at("captured_us") >= at_us; });
     add(state, "audio", "speech.final", at_us + 1000, {{"label", "Front left."}, {"duration_us", 5000}});
     add(state, "audio", "speech.final", at_us + 21'000, {{"label", "Rear right."}, {"duration_us", 5000}});
     return reply(at_us);

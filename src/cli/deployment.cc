@@ -102,7 +102,7 @@ std::vector<std::string> missing_results(const Json& devices, const Json& source
   const Json* status = find_member(*known, {"agent", "status"});
   if (status != nullptr) {
     const auto code = integer_member(*status, "code");
-    if (code && *code >= 400 && *code != 406)
+    if (code && *code >= 400 && *code != 406 && *code != 417)
       missing.push_back(fmt::format("agent: {} ({})", text_in(*status, "description"), *code));
   }
   const Json* running = find_member(*known, {"modules"});

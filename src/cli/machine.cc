@@ -195,6 +195,28 @@ Result<Machine> load_machine(const Home& home) {
   return machine;
 }
 
+namespace {
+
+/// An agent that is joined follows the engine, the network and the ports of its own machine's hub when they changed.
+Status refresh_agent_settings(const Home& home, const MachineOptions& options, const EngineChoice& engine) {
+  const auto file = home.agent() / "agent.json";
+  if (!joined_device(home)) return Done{};
+  VERGE_TRY(const auto text, read_file(file, 1U << 20U));
+  VERGE_TRY(const auto before, parse_json(text));
+  Json settings = before;
+  settings["engine"]["socket"] = engine.socket.string();
+  settings["network"]["subnet"] = options.subnet;
+  settings["network"]["gateway"] = options.gateway;
+  if (options.has_hub && options.mqtt_port != 0 && options.https_port != 0) {
+    settings["hub"]["mqtt_port"] = options.mqtt_port;
+    settings["hub"]["https_port"] = options.https_port;
+  }
+  if (settings == before) return Done{};
+  return write_file(file, to_pretty_text(settings), 0600);
+}
+
+}  // namespace
+
 Status start_programs(const Home& home, const MachineOptions& options, const EngineChoice& engine) {
   VERGE_TRY(const auto state, load_supervisor_state(home));
   if (state.supervisor.is_alive()) return Done{};
@@ -202,6 +224,7 @@ Status start_programs(const Home& home, const MachineOptions& options, const Eng
   const bool has_running_hub = hub != state.children.end() && hub->second.is_alive();
   VERGE_CHECK(require_room(home));
   if (options.has_hub && !has_running_hub) VERGE_CHECK(require_ports(options));
+  VERGE_CHECK(refresh_agent_settings(home, options, engine));
   return start_supervisor(home, options, engine);
 }
 

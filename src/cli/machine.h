@@ -42,7 +42,8 @@ Result<std::vector<ChildSpec>> machine_children(const Home& home, const MachineO
                                                 const EngineChoice& engine);
 
 /// Starts what does not run yet, without waiting. A second call adopts what runs and keeps the options it was started
-/// with. Errors: conflict when a port is taken by somebody else (naming it), limit without room on the disk.
+/// with. An agent that is joined gets this start's engine, network and (with a hub here) ports.
+/// Errors: conflict when a port is taken by somebody else (naming it), limit without room on the disk.
 Status start_programs(const Home& home, const MachineOptions& options, const EngineChoice& engine);
 
 /// start_programs(), then waits until the hub answers.

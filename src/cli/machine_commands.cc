@@ -46,19 +46,24 @@ Progress printing(bool is_quiet) {
 
 // ---- up ----
 
-/// What runs keeps its options; what is asked for differently now is said, not changed.
+/// The options of the last start, with what is asked for now on top; what runs keeps its own, and that is said.
 Result<MachineOptions> options_for(const Context& context, const Arguments& arguments, const Progress& progress) {
   auto options = arguments.machine;
-  VERGE_TRY(const auto state, load_supervisor_state(context.home));
-  if (state.is_anything_alive() && std::filesystem::exists(context.home.machine_file())) {
+  if (std::filesystem::exists(context.home.machine_file())) {
+    VERGE_TRY(const auto state, load_supervisor_state(context.home));
     VERGE_TRY(const auto machine, load_machine(context.home));
-    if (machine.options.mqtt_port != options.mqtt_port || machine.options.https_port != options.https_port ||
-        machine.options.http_port != options.http_port) {
-      progress(fmt::format("it runs already with ports {}, {} and {}, which stay", machine.options.mqtt_port,
-                           machine.options.https_port, machine.options.http_port));
-    }
-    options = machine.options;
-    if (!arguments.machine.device.empty()) options.device = arguments.machine.device;
+    const bool is_running = state.is_anything_alive();
+    bool is_kept = false;
+    const auto recall = [&](auto member) {
+      const bool is_asked_for = options.*member != MachineOptions{}.*member;
+      is_kept |= is_running && is_asked_for && options.*member != machine.options.*member;
+      if (is_running || !is_asked_for) options.*member = machine.options.*member;
+    };
+    for (const auto port : {&MachineOptions::mqtt_port, &MachineOptions::https_port, &MachineOptions::http_port})
+      recall(port);
+    for (const auto text : {&MachineOptions::listen, &MachineOptions::subnet, &MachineOptions::gateway}) recall(text);
+    if (options.device.empty()) options.device = machine.options.device;
+    if (is_kept) progress("it runs already; its ports and network stay as they are (`verge down` first)");
   }
   if (options.device.empty()) options.device = joined_device(context.home).value_or(default_device_name());
   return options;

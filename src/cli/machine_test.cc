@@ -82,6 +82,20 @@ TEST_F(MachineTest, ATakenPortIsNamedBeforeAnythingStarts) {
   EXPECT_FALSE(std::filesystem::exists(home_.supervisor_file()));
 }
 
+TEST_F(MachineTest, AJoinedAgentFollowsTheNextStart) {
+  const FakeHub hub(welcome);
+  ASSERT_TRUE(join_hub(home_, url_of(hub), "", "good", "press-3", {}, engine_));
+  MachineOptions options;
+  options.has_hub = false;
+  options.subnet = "10.9.0.0/24";
+  // There is no program `verge` beside this test, so nothing starts; the settings are written before that.
+  EXPECT_FALSE(start_programs(home_, options, {"/other.sock", false}));
+  const auto settings = parse_json(*read_file(home_.agent() / "agent.json"));
+  EXPECT_EQ(settings->at("network").at("subnet"), "10.9.0.0/24");
+  EXPECT_EQ(settings->at("engine").at("socket"), "/other.sock");
+  EXPECT_EQ(settings->at("hub").at("mqtt_port"), 9883) << "the hub is elsewhere";
+}
+
 TEST_F(MachineTest, IsLoadedAsItWasStarted) {
   EXPECT_EQ(load_machine(home_).error().code, ErrorCode::not_found);
   ASSERT_TRUE(write_file(

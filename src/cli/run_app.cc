@@ -103,7 +103,8 @@ int run_app(CLI::App& app, const Context& context, int count, const char* const*
                        context.form);
   } catch (const Json::exception& error) {
     // Answers are read as the API documents them; another shape is the other side's fault, and no reason to die.
-    return print_error({ErrorCode::corrupt, std::string("an answer or a file is not as expected: ") + error.what()}, context.form);
+    return print_error({ErrorCode::corrupt, std::string("an answer or a file is not as expected: ") + error.what()},
+                       context.form);
   }
   if (context.status) return 0;
   return print_error(context.status.error(), context.form);

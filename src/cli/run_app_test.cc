@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "base/disk.h"
+#include "base/json.h"
 #include "base/process.h"
 #include "base/temporary_folder.h"
 

@@ -187,7 +187,10 @@ class FilmSource final : public pipeline::Source {
         take_gauge_(
             context.metrics->gauge("verge_film_take", "Rounds of a looped film.", {{"stream", context.stream}})) {
     if (!context.add_method || !options_.pace) return;
-    context.add_method("restart", [this](const Json&) {
+    context.add_method("restart", [this](const Json& parameters) {
+      if (parameters.value("describe", false)) {
+        return pipeline::MethodReply{200, Json{{"title", "Play from the beginning"}, {"parameters", Json::array()}}};
+      }
       const std::int64_t at_us = clock_.now_us() + kRestartDelayUs;
       restart_at_us_ = at_us;
       return pipeline::MethodReply{200, Json{{"captured_us", at_us}}};

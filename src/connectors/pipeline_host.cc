@@ -83,6 +83,22 @@ std::shared_ptr<Executor> PipelineHost::executor() const {
   return executor_;
 }
 
+namespace {
+
+/// Sources and stages describe a method when it is called with {"describe": true}; what does not is left out.
+Json described_methods(pipeline::Executor& executor) {
+  Json methods = Json::array();
+  for (const auto& name : executor.method_names()) {
+    auto reply = executor.call_method(name, {{"describe", true}});
+    if (reply.status != 200 || !reply.payload.is_object() || !reply.payload.contains("parameters")) continue;
+    reply.payload["name"] = name;
+    methods.push_back(std::move(reply.payload));
+  }
+  return methods;
+}
+
+}  // namespace
+
 Json PipelineHost::report() const {
   std::shared_ptr<Executor> executor;
   Json report = Json::object();
@@ -101,6 +117,7 @@ Json PipelineHost::report() const {
                                  {"dropped", stream.dropped},
                                  {"error", stream.error}});
   }
+  report["methods"] = described_methods(*executor);
   return report;
 }
 

@@ -33,7 +33,8 @@ Status make_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   if (!error) fs::permissions(folder, fs::perms::owner_all, error);
   if (!error) return Done{};
-  return Error{ErrorCode::unavailable, fmt::format("prepare folder \"{}\": {}; choose another with --home", folder.string(), error.message())};
+  return Error{ErrorCode::unavailable,
+               fmt::format("prepare folder \"{}\": {}; choose another with --home", folder.string(), error.message())};
 }
 
 /// Alike often: each of 256 byte values is taken modulo 31 only below the largest multiple of it.
@@ -43,7 +44,8 @@ std::string random_password() {
   while (password.size() < kPasswordCharacters) {
     for (const char c : random_bytes(kPasswordCharacters)) {
       const auto byte = static_cast<unsigned char>(c);
-      if (byte < usable && password.size() < kPasswordCharacters) password += kPasswordAlphabet[byte % kPasswordAlphabet.size()];
+      if (byte < usable && password.size() < kPasswordCharacters)
+        password += kPasswordAlphabet[byte % kPasswordAlphabet.size()];
     }
   }
   return password;
@@ -72,12 +74,16 @@ Result<std::unique_ptr<Home>> Home::open(const fs::path& folder, std::vector<std
 Status Home::lock() {
   const fs::path path = folder_ / "lock";
   lock_file_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, kPrivate);
-  if (lock_file_ < 0) return Error{ErrorCode::unavailable, fmt::format("open \"{}\": check that the folder may be written", path.string())};
+  if (lock_file_ < 0)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("open \"{}\": check that the folder may be written", path.string())};
   if (::flock(lock_file_, LOCK_EX | LOCK_NB) == 0) return Done{};
-  return Error{ErrorCode::conflict, fmt::format("another hub uses \"{}\": stop it, or choose another folder with --home", folder_.string())};
+  return Error{ErrorCode::conflict,
+               fmt::format("another hub uses \"{}\": stop it, or choose another folder with --home", folder_.string())};
 }
 
-Result<KeyAndCertificate> Home::load_or_make(const std::string& name, const std::function<Result<KeyAndCertificate>()>& make) const {
+Result<KeyAndCertificate> Home::load_or_make(const std::string& name,
+                                             const std::function<Result<KeyAndCertificate>()>& make) const {
   const fs::path key_path = folder_ / "certificates" / (name + "-key.pem");
   const fs::path certificate_path = folder_ / "certificates" / (name + ".pem");
   std::error_code ignored;
@@ -85,7 +91,8 @@ Result<KeyAndCertificate> Home::load_or_make(const std::string& name, const std:
     KeyAndCertificate pair;
     VERGE_TRY(pair.certificate_pem, read_file(certificate_path));
     if (const auto end = certificate_end_s(pair.certificate_pem); !end) {
-      return Error{ErrorCode::corrupt, fmt::format("read \"{}\": {}; put the file back from a backup", certificate_path.string(), end.error().message)};
+      return Error{ErrorCode::corrupt, fmt::format("read \"{}\": {}; put the file back from a backup",
+                                                   certificate_path.string(), end.error().message)};
     }
     // The root's key may be elsewhere.
     if (fs::exists(key_path, ignored)) {
@@ -176,7 +183,8 @@ void Home::remove_first_password() const {
 }
 
 Status Home::write_connection_file(const Addresses& addresses) const {
-  const auto owner = std::find_if(policies_.begin(), policies_.end(), [](const auto& policy) { return policy.name == "iothubowner"; });
+  const auto owner =
+      std::find_if(policies_.begin(), policies_.end(), [](const auto& policy) { return policy.name == "iothubowner"; });
   contract::ConnectionString text;
   text.host = addresses.host;
   text.policy = owner->name;

@@ -29,7 +29,8 @@ class Home {
  public:
   /// names: host names and addresses by which clients reach the hub; they go into the server's certificate.
   /// Errors: conflict (another hub holds the folder), unavailable (cannot write), corrupt (a file is broken; named).
-  static Result<std::unique_ptr<Home>> open(const std::filesystem::path& folder, std::vector<std::string> names, const Clock& clock);
+  static Result<std::unique_ptr<Home>> open(const std::filesystem::path& folder, std::vector<std::string> names,
+                                            const Clock& clock);
   ~Home();
   Home(const Home&) = delete;
   Home& operator=(const Home&) = delete;
@@ -58,7 +59,8 @@ class Home {
   Status load_policies();
   Status load_server_certificate();
   Status make_server_certificate();
-  Result<KeyAndCertificate> load_or_make(const std::string& name, const std::function<Result<KeyAndCertificate>()>& make) const;
+  Result<KeyAndCertificate> load_or_make(const std::string& name,
+                                         const std::function<Result<KeyAndCertificate>()>& make) const;
 
   const std::filesystem::path folder_;
   const std::vector<std::string> names_;

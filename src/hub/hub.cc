@@ -52,16 +52,20 @@ std::vector<std::string> names_of(const HubOptions& options) {
 
 std::vector<storage::Migration> hub_migrations() {
   std::vector<storage::Migration> all;
-  for (const auto& part : {Identities::migrations(), Twins::migrations(), People::migrations(), JoinTokens::migrations(), Audit::migrations()}) {
+  for (const auto& part : {Identities::migrations(), Twins::migrations(), People::migrations(),
+                           JoinTokens::migrations(), Audit::migrations()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
 }
 
 std::string_view content_type_of(std::string_view name) {
-  static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
-      {".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"}, {".css", "text/css; charset=utf-8"},
-      {".svg", "image/svg+xml"},             {".png", "image/png"},                     {".woff2", "font/woff2"}};
+  static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {{".html", "text/html; charset=utf-8"},
+                                                                             {".js", "text/javascript; charset=utf-8"},
+                                                                             {".css", "text/css; charset=utf-8"},
+                                                                             {".svg", "image/svg+xml"},
+                                                                             {".png", "image/png"},
+                                                                             {".woff2", "font/woff2"}};
   for (const auto& [ending, type] : kTypes) {
     if (name.ends_with(ending)) return type;
   }
@@ -72,20 +76,23 @@ std::string_view content_type_of(std::string_view name) {
 class Page {
  public:
   explicit Page(const std::vector<WebFile>& files) {
-    for (const auto& file : files) files_["/" + std::string(file.name)] = {file, "\"" + sha256_digest(file.bytes).substr(7, 32) + "\""};
+    for (const auto& file : files)
+      files_["/" + std::string(file.name)] = {file, "\"" + sha256_digest(file.bytes).substr(7, 32) + "\""};
   }
 
   HttpResponse answer(const HttpRequest& request) const {
     const auto found = files_.find(request.path == "/" ? "/index.html" : request.path);
     if (found == files_.end()) {
-      return error_answer(request, 404, {ErrorCode::not_found, fmt::format("there is nothing at \"{}\"", request.path.substr(0, 200))});
+      return error_answer(
+          request, 404, {ErrorCode::not_found, fmt::format("there is nothing at \"{}\"", request.path.substr(0, 200))});
     }
     const auto& [file, etag] = found->second;
     HttpResponse response;
     response.headers.set("ETag", etag);
     response.headers.set("Cache-Control", "no-cache");
     response.headers.set("Content-Security-Policy",
-                         "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; frame-ancestors 'none'");
+                         "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' "
+                         "ws: wss:; frame-ancestors 'none'");
     response.headers.set("X-Content-Type-Options", "nosniff");
     response.headers.set("Referrer-Policy", "same-origin");
     if (request.headers.get("If-None-Match") == etag) {
@@ -207,14 +214,13 @@ Status Hub::Impl::open_messages() {
 void Hub::Impl::build_endpoint() {
   control = std::make_unique<Workers>(1, kControlJobsMax);
   slow = std::make_unique<Workers>(kSlowThreads, kSlowJobsMax);
-  endpoint = std::make_unique<DeviceEndpoint>(DeviceEndpointParts{loop, *control, clock, *identities, *twins, *access, *ingest, metrics});
+  endpoint = std::make_unique<DeviceEndpoint>(
+      DeviceEndpointParts{loop, *control, clock, *identities, *twins, *access, *ingest, metrics});
   endpoint->on_connection([this](const contract::Identity&, bool) { live->tell_devices_changed(); });
   twins->on_desired([this](const contract::Identity& who, const Json& patch, std::int64_t version) {
     post([this, who, text = to_text(patch), version] { endpoint->push_desired(who, text, version); });
   });
-  twins->on_reported([this](const contract::Identity&) {
-    post([this] { live->tell_devices_changed(); });
-  });
+  twins->on_reported([this](const contract::Identity&) { post([this] { live->tell_devices_changed(); }); });
   identities->on_change([this](const contract::Identity& who, Identities::Change change) {
     post([this, who, change] { follow_identity(who, change); });
   });
@@ -227,7 +233,8 @@ void Hub::Impl::follow_identity(const contract::Identity& who, Identities::Chang
   if (record && record->is_enabled) return;
   endpoint->disconnect(who, "its identity was removed or disabled");
   if (!who.module.empty()) return;
-  for (const auto& module : identities->modules_of(who.device)) endpoint->disconnect(module->who, "its device was disabled");
+  for (const auto& module : identities->modules_of(who.device))
+    endpoint->disconnect(module->who, "its device was disabled");
 }
 
 void Hub::Impl::build_live() {
@@ -243,6 +250,7 @@ void Hub::Impl::build_live() {
           post([done, text = to_text(*devices)] { done(text); });
         });
       });
+  live->show_streams_in(metrics.gauge("verge_hub_live_streams", "Streams that somebody watches."));
 }
 
 void Hub::Impl::build_calls() {
@@ -253,7 +261,8 @@ void Hub::Impl::build_calls() {
   facts.password_changed = [this](const std::string& user) {
     if (user == "admin") home->remove_first_password();
   };
-  parts = std::make_unique<HubParts>(HubParts{loop, clock, *identities, *twins, *endpoint, *ingest, *log, *history, *images, *people, *join_tokens, *audit, metrics, facts});
+  parts = std::make_unique<HubParts>(HubParts{loop, clock, *identities, *twins, *endpoint, *ingest, *log, *history,
+                                              *images, *people, *join_tokens, *audit, metrics, facts});
   router = std::make_unique<Router>(Router::Parts{*control, *slow, *access, *people, *audit, metrics});
   add_azure_calls(*router, *parts);
   add_own_calls(*router, *parts);
@@ -268,8 +277,12 @@ void Hub::Impl::build_calls() {
   handlers.plan_body = [this](const HttpRequest& head) {
     return head.path.starts_with("/v2") ? plan_registry_body(*router, *images, head) : BodyPlan{};
   };
-  handlers.accept_websocket = [this](const HttpRequest& head, std::string& protocol) { return accept_websocket(head, protocol); };
-  handlers.websocket = [this](const HttpRequest& head, std::shared_ptr<WebSocket> socket) { take_websocket(head, socket); };
+  handlers.accept_websocket = [this](const HttpRequest& head, std::string& protocol) {
+    return accept_websocket(head, protocol);
+  };
+  handlers.websocket = [this](const HttpRequest& head, std::shared_ptr<WebSocket> socket) {
+    take_websocket(head, socket);
+  };
   http = std::make_unique<HttpServer>(loop, std::move(handlers));
 }
 
@@ -306,7 +319,9 @@ Status Hub::Impl::listen() {
   listening.connections_max = options.connections_max;
 
   listening.port = options.mqtt_port;
-  VERGE_TRY(mqtt_listener, listen_tcp(loop, listening, [this](ConnectionPointer connection) { endpoint->accept(std::move(connection), facts.mqtt_port); }));
+  VERGE_TRY(mqtt_listener, listen_tcp(loop, listening, [this](ConnectionPointer connection) {
+              endpoint->accept(std::move(connection), facts.mqtt_port);
+            }));
   facts.mqtt_port = mqtt_listener->port();
 
   listening.port = options.https_port;
@@ -339,7 +354,8 @@ void Hub::Impl::keep_house() {
   images->forget_old_uploads();
   const auto taken = history->offsets();
   if (history->lag() == 0) {
-    if (const auto trimmed = log->trim_older_than(clock.now_us() - options.log_age_us_max); !trimmed) log_error("hub", trimmed.error());
+    if (const auto trimmed = log->trim_older_than(clock.now_us() - options.log_age_us_max); !trimmed)
+      log_error("hub", trimmed.error());
   }
   if (log->disk_bytes() < options.log_bytes_max / 5 * 4) return;
   for (std::uint32_t partition = 0; partition < taken.size(); ++partition) {

@@ -26,19 +26,19 @@ struct WebFile {
 
 struct HubOptions {
   std::filesystem::path home;
-  std::string host = "localhost";      ///< The name that clients use.
-  std::string listen = "127.0.0.1";    ///< Address of the TLS ports; plain HTTP is on loopback always.
+  std::string host = "localhost";    ///< The name that clients use.
+  std::string listen = "127.0.0.1";  ///< Address of the TLS ports; plain HTTP is on loopback always.
   std::uint16_t mqtt_port = 8883, https_port = 8443, http_port = 8080;  ///< 0 picks a free one.
-  std::optional<std::uint16_t> extra_https_port;  ///< A second HTTPS port: stock SDKs fix 443.
-  std::vector<std::string> extra_hosts;           ///< More names and addresses for the certificate.
+  std::optional<std::uint16_t> extra_https_port;                        ///< A second HTTPS port: stock SDKs fix 443.
+  std::vector<std::string> extra_hosts;  ///< More names and addresses for the certificate.
   std::vector<WebFile> page;
   std::string version = "0.1.0";
 
-  std::uint32_t log_partitions = 4;                    ///< Fixed when the folder is made.
-  std::uint64_t log_bytes_max = 4ULL << 30U;           ///< From four fifths on the oldest messages go, if history has them.
+  std::uint32_t log_partitions = 4;           ///< Fixed when the folder is made.
+  std::uint64_t log_bytes_max = 4ULL << 30U;  ///< From four fifths on the oldest messages go, if history has them.
   std::int64_t log_age_us_max = 7LL * 86'400'000'000;
-  std::uint64_t log_free_bytes_min = 64ULL << 20U;     ///< Left on the disk; below it messages are refused.
-  std::size_t connections_max = 4096;                  ///< Per port.
+  std::uint64_t log_free_bytes_min = 64ULL << 20U;  ///< Left on the disk; below it messages are refused.
+  std::size_t connections_max = 4096;               ///< Per port.
 };
 
 class Hub {

@@ -12,7 +12,8 @@ using testing::HasSubstr;
 
 TEST(Hub, MakesItsFilesPrivate) {
   TestHub hub;
-  for (const char* name : {"policies.json", "first-password", "connection.json", "certificates/root-key.pem", "certificates/server-key.pem"}) {
+  for (const char* name : {"policies.json", "first-password", "connection.json", "certificates/root-key.pem",
+                           "certificates/server-key.pem"}) {
     struct stat info {};
     ASSERT_EQ(::stat((hub.options().home / name).c_str(), &info), 0) << name;
     EXPECT_EQ(info.st_mode & 0777U, 0600U) << name;
@@ -46,7 +47,9 @@ TEST(Hub, SharesItsFolderWithNobody) {
 TEST(Hub, RestartKeepsEverything) {
   TestHub hub;
   const std::string key = hub.create_device("d");
-  ASSERT_EQ(hub.owner("PATCH", "/twins/d", {{"tags", {{"site", "a"}}}, {"properties", {{"desired", {{"x", 1}}}}}}).status, 200);
+  ASSERT_EQ(
+      hub.owner("PATCH", "/twins/d", {{"tags", {{"site", "a"}}}, {"properties", {{"desired", {{"x", 1}}}}}}).status,
+      200);
   {
     TestDevice device(hub, {"d", ""}, key);
     ASSERT_TRUE(device.send_numbered("1", "e", 1));
@@ -56,7 +59,8 @@ TEST(Hub, RestartKeepsEverything) {
   const std::string password = hub.first_password();
   hub.stop();
   hub.start();
-  EXPECT_EQ(hub.call("GET", "/devices/d", "", {{"Authorization", token}}).status, 200) << "the policy's key is the same";
+  EXPECT_EQ(hub.call("GET", "/devices/d", "", {{"Authorization", token}}).status, 200)
+      << "the policy's key is the same";
   EXPECT_EQ(hub.owner("GET", "/twins/d").body["properties"]["desired"]["x"], 1);
   EXPECT_EQ(hub.first_password(), password);
   TestDevice device(hub, {"d", ""}, key);
@@ -102,7 +106,8 @@ TEST(Hub, SurvivesAFullDiskAndAFailedSync) {
     contract::PropertyBag properties;
     properties.set("verge-epoch", "e");
     properties.set("verge-seq", std::to_string(acknowledged + 1));
-    if (!device.publish(contract::telemetry_topic({"d", ""}, properties), payload, std::chrono::milliseconds(300))) break;
+    if (!device.publish(contract::telemetry_topic({"d", ""}, properties), payload, std::chrono::milliseconds(300)))
+      break;
     ++acknowledged;
   }
   ASSERT_GT(acknowledged, 5U);
@@ -147,7 +152,8 @@ TEST(Hub, TellsItsHealthAndItsMetrics) {
   EXPECT_EQ(hub.call("GET", "/healthz").body["status"], "ok");
   const auto metrics = hub.call("GET", "/metrics");
   EXPECT_EQ(metrics.status, 200);
-  for (const char* name : {"verge_hub_connections", "verge_hub_messages_total", "verge_hub_history_lag", "verge_hub_log_sync_seconds", "verge_hub_rest_seconds"}) {
+  for (const char* name : {"verge_hub_connections", "verge_hub_messages_total", "verge_hub_history_lag",
+                           "verge_hub_log_sync_seconds", "verge_hub_rest_seconds"}) {
     EXPECT_THAT(metrics.text, HasSubstr(name));
   }
 }

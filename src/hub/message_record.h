@@ -19,10 +19,10 @@ namespace verge::hub {
 
 struct MessageRecord {
   contract::Identity sender;
-  std::string generation_id;  ///< Of the identity when it connected (stamp iothub-connection-auth-generation-id).
-  std::string auth_method;    ///< JSON text (stamp iothub-connection-auth-method).
-  std::string epoch;          ///< Of the sender's outbox; empty for a plain device.
-  std::uint64_t sequence = 0; ///< Counts up within the epoch; meaningless without one.
+  std::string generation_id;   ///< Of the identity when it connected (stamp iothub-connection-auth-generation-id).
+  std::string auth_method;     ///< JSON text (stamp iothub-connection-auth-method).
+  std::string epoch;           ///< Of the sender's outbox; empty for a plain device.
+  std::uint64_t sequence = 0;  ///< Counts up within the epoch; meaningless without one.
   std::vector<std::pair<std::string, std::string>> properties;  ///< Wire names ("$.ct"), without epoch and sequence.
   std::string body;
 };

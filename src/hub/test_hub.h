@@ -35,7 +35,8 @@ class ShiftedClock final : public Clock {
   std::atomic<std::int64_t> shift_us_{0};
 };
 
-inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds timeout = std::chrono::milliseconds(5000)) {
+inline bool eventually(const std::function<bool()>& condition,
+                       std::chrono::milliseconds timeout = std::chrono::milliseconds(5000)) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
@@ -69,7 +70,8 @@ class TestHub {
   ~TestHub() { stop(); }
 
   void start() {
-    Result<std::unique_ptr<Hub>> started = loop_.on_loop([&] { return Hub::start(loop_.loop(), disk_, clock_, options_); });
+    Result<std::unique_ptr<Hub>> started =
+        loop_.on_loop([&] { return Hub::start(loop_.loop(), disk_, clock_, options_); });
     ASSERT_TRUE(started) << started.error().message;
     hub_ = *std::move(started);
     connection_ = *parse_json(*read_file(options_.home / "connection.json"));
@@ -98,8 +100,12 @@ class TestHub {
     return text;
   }
   std::int64_t in_an_hour_s() const { return clock_.now_us() / 1'000'000 + 3600; }
-  std::string owner_token() const { return *contract::make_sas("localhost", owner_.key, in_an_hour_s(), owner_.policy); }
-  std::string url(const std::string& target) const { return "https://localhost:" + std::to_string(https_port()) + target; }
+  std::string owner_token() const {
+    return *contract::make_sas("localhost", owner_.key, in_an_hour_s(), owner_.policy);
+  }
+  std::string url(const std::string& target) const {
+    return "https://localhost:" + std::to_string(https_port()) + target;
+  }
 
   struct Reply {
     int status = 0;
@@ -137,15 +143,19 @@ class TestHub {
     return reply.body["authentication"]["symmetricKey"]["primaryKey"];
   }
   std::string create_module(const std::string& device, const std::string& module) const {
-    const auto reply = owner("PUT", "/devices/" + device + "/modules/" + module, {{"deviceId", device}, {"moduleId", module}});
+    const auto reply =
+        owner("PUT", "/devices/" + device + "/modules/" + module, {{"deviceId", device}, {"moduleId", module}});
     EXPECT_EQ(reply.status, 201) << reply.text;
     return reply.body["authentication"]["symmetricKey"]["primaryKey"];
   }
   std::string device_token(const contract::Identity& who, const std::string& key, std::int64_t end_s = 0) const {
-    const std::string resource = "localhost/devices/" + who.device + (who.module.empty() ? "" : "/modules/" + who.module);
+    const std::string resource =
+        "localhost/devices/" + who.device + (who.module.empty() ? "" : "/modules/" + who.module);
     return *contract::make_sas(resource, key, end_s == 0 ? in_an_hour_s() : end_s);
   }
-  Json events(const std::string& filter = {}) const { return owner("GET", "/api/v1/events?limit=1000" + filter).body["events"]; }
+  Json events(const std::string& filter = {}) const {
+    return owner("GET", "/api/v1/events?limit=1000" + filter).body["events"];
+  }
   TlsPointer client_tls() const {
     TlsOptions tls;
     tls.trust_pem = ca_pem_;
@@ -220,10 +230,14 @@ class TestDevice {
     return done.get_future().get();
   }
   /// Publishes with QoS 1; true when it was acknowledged within a moment.
-  bool publish(const std::string& topic, const std::string& payload, std::chrono::milliseconds timeout = std::chrono::milliseconds(5000)) {
+  bool publish(const std::string& topic, const std::string& payload,
+               std::chrono::milliseconds timeout = std::chrono::milliseconds(5000)) {
     auto done = std::make_shared<std::promise<bool>>();
     auto answer = done->get_future();
-    loop_.on_loop([&] { return static_cast<bool>(client_->publish(topic, payload, 1, [done](const Status& status) { done->set_value(static_cast<bool>(status)); })); });
+    loop_.on_loop([&] {
+      return static_cast<bool>(client_->publish(
+          topic, payload, 1, [done](const Status& status) { done->set_value(static_cast<bool>(status)); }));
+    });
     return answer.wait_for(timeout) == std::future_status::ready && answer.get();
   }
   bool send(const std::string& payload, const contract::PropertyBag& properties = {}) {
@@ -260,17 +274,19 @@ class TestDevice {
   messaging::Client::Handlers handlers() {
     messaging::Client::Handlers handlers;
     handlers.password = [this](auto done) { done(token_); };
-    handlers.connected = [this](bool) {
-      with([&] { return ++connects_; });
-    };
+    handlers.connected = [this](bool) { with([&] { return ++connects_; }); };
     handlers.disconnected = [this](const Error& error) {
       with([&] { return last_error_ = error.message, ++disconnects_; });
     };
-    handlers.message = [this](std::string_view topic, std::string_view payload, std::uint8_t) { received(topic, payload); };
+    handlers.message = [this](std::string_view topic, std::string_view payload, std::uint8_t) {
+      received(topic, payload);
+    };
     return handlers;
   }
   void received(std::string_view topic, std::string_view payload) {
-    const bool answers = with([&] { return messages_.push_back({std::string(topic), std::string(payload)}), answers_methods_; });
+    const bool answers = with([&] {
+      return messages_.push_back({std::string(topic), std::string(payload)}), answers_methods_;
+    });
     const auto parsed = contract::parse_received_topic(topic);
     const auto* method = parsed ? std::get_if<contract::MethodRequest>(&*parsed) : nullptr;
     if (method == nullptr || !answers) return;

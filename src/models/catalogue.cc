@@ -1,7 +1,6 @@
 #include "models/catalogue.h"
 
 #include <fmt/format.h>
-
 #include <set>
 
 namespace verge::models {
@@ -19,7 +18,8 @@ bool is_digest(std::string_view text) { return text.starts_with("sha256:") && te
 
 Result<const Json*> list_of(const Json& object, std::string_view key, std::string_view entry) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_array() || found->empty()) return refuse(entry, fmt::format("\"{}\" must be a list", key));
+  if (found == object.end() || !found->is_array() || found->empty())
+    return refuse(entry, fmt::format("\"{}\" must be a list", key));
   return &*found;
 }
 
@@ -44,10 +44,12 @@ Result<CatalogueSource> read_source(const Json& json, std::string_view entry) {
   VERGE_TRY(source.version, string_member(json, "version"));
   VERGE_TRY(source.digest, string_member(json, "digest"));
   VERGE_TRY(source.licence, string_member(json, "licence"));
-  if (!kinds.contains(source.kind)) return refuse(entry, fmt::format("kind \"{}\" must be npm, pip or deb", source.kind));
+  if (!kinds.contains(source.kind))
+    return refuse(entry, fmt::format("kind \"{}\" must be npm, pip or deb", source.kind));
   if (source.package.empty() || source.version.empty() || source.licence.empty())
     return refuse(entry, "a source needs package, version and licence");
-  if (source.kind != "deb" && !is_digest(source.digest)) return refuse(entry, fmt::format("package {} has no sha256 digest", source.package));
+  if (source.kind != "deb" && !is_digest(source.digest))
+    return refuse(entry, fmt::format("package {} has no sha256 digest", source.package));
   VERGE_TRY(const auto* files, list_of(json, "files", entry));
   for (const auto& item : *files) {
     VERGE_TRY(auto file, read_file_entry(item, entry));
@@ -84,7 +86,8 @@ Result<std::vector<CatalogueEntry>> parse_catalogue(std::string_view text) {
   std::set<std::string> names;
   for (const auto& item : *entries) {
     VERGE_TRY(auto entry, read_entry(item));
-    if (entry.name.empty() || !names.insert(entry.name).second) return refuse(entry.name, "the name must be given once");
+    if (entry.name.empty() || !names.insert(entry.name).second)
+      return refuse(entry.name, "the name must be given once");
     catalogue.push_back(std::move(entry));
   }
   return catalogue;

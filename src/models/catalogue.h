@@ -22,18 +22,18 @@ struct CatalogueFile {
 };
 
 struct CatalogueSource {
-  std::string kind;      ///< "npm", "pip", "deb"
+  std::string kind;  ///< "npm", "pip", "deb"
   std::string package, version;
-  std::string digest;    ///< Of the package file; empty for "deb" (apt checks these itself).
-  std::string licence;   ///< SPDX
+  std::string digest;   ///< Of the package file; empty for "deb" (apt checks these itself).
+  std::string licence;  ///< SPDX
   std::vector<CatalogueFile> files;
 };
 
 struct CatalogueEntry {
-  std::string name;     ///< "nanodet-coco"
-  std::string kind;     ///< "model" or "media"
+  std::string name;  ///< "nanodet-coco"
+  std::string kind;  ///< "model" or "media"
   std::string summary;
-  std::string folder;   ///< Where its files lie within the cache: "models/nanodet".
+  std::string folder;  ///< Where its files lie within the cache: "models/nanodet".
   std::vector<CatalogueSource> sources;
   std::string importer;  ///< "tfjs" when the files must be imported, "" when they are used as they are.
   Json import_options = Json::object();

@@ -1,9 +1,8 @@
 #include "models/constant.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <numeric>
 
 namespace verge::models {
@@ -87,29 +86,36 @@ Result<Dimensions> broadcast(const Dimensions& a, const Dimensions& b) {
     auto& size = shape[lead + axis];
     if (size == 1) size = shorter[axis];
     if (shorter[axis] != 1 && shorter[axis] != size)
-      return Error{ErrorCode::invalid_argument, fmt::format("shapes {} and {} do not fit", shape_text(a), shape_text(b))};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("shapes {} and {} do not fit", shape_text(a), shape_text(b))};
   }
   return shape;
 }
 
 double rounded_to(ElementType type, double value) {
   switch (type) {
-    case ElementType::float32: return static_cast<double>(static_cast<float>(value));
-    case ElementType::boolean: return value != 0 ? 1 : 0;
-    default: return std::trunc(value);
+    case ElementType::float32:
+      return static_cast<double>(static_cast<float>(value));
+    case ElementType::boolean:
+      return value != 0 ? 1 : 0;
+    default:
+      return std::trunc(value);
   }
 }
 
 OnnxTensor to_tensor(const Constant& constant) {
   switch (constant.type) {
-    case ElementType::int32: return packed<std::int32_t>(constant);
-    case ElementType::int64: return packed<std::int64_t>(constant);
+    case ElementType::int32:
+      return packed<std::int32_t>(constant);
+    case ElementType::int64:
+      return packed<std::int64_t>(constant);
     case ElementType::boolean: {
       auto tensor = packed<std::uint8_t>(constant);
       tensor.type = ElementType::boolean;
       return tensor;
     }
-    default: return packed<float>(constant);
+    default:
+      return packed<float>(constant);
   }
 }
 

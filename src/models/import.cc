@@ -1,8 +1,7 @@
 #include "models/import.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "base/crypto.h"
 #include "base/disk.h"
@@ -25,14 +24,20 @@ Result<Converted> convert_tfjs(const fs::path& source, const TfjsImportOptions& 
   VERGE_TRY(const auto graph, read_tfjs_graph(source));
   auto model = import_tfjs(graph, options);
   if (!model) return std::move(model).error().within(fmt::format("import model \"{}\"", source.filename().string()));
-  return Converted{"tfjs", to_bytes(*model), graph.nodes.size(), model->graph.nodes.size(), model->graph.inputs, model->graph.outputs};
+  return Converted{"tfjs",
+                   to_bytes(*model),
+                   graph.nodes.size(),
+                   model->graph.nodes.size(),
+                   model->graph.inputs,
+                   model->graph.outputs};
 }
 
 /// An ONNX file stays as it is, byte for byte.
 Result<Converted> take_onnx(const fs::path& source) {
   VERGE_TRY(const auto model, load_model(source));
   VERGE_TRY(auto bytes, read_file(source, OnnxLimits{}.bytes_max));
-  Converted converted{"onnx", std::move(bytes), model.graph.nodes.size(), model.graph.nodes.size(), {}, model.graph.outputs};
+  Converted converted{"onnx", std::move(bytes),   model.graph.nodes.size(), model.graph.nodes.size(),
+                      {},     model.graph.outputs};
   for (const auto& input : model.graph.inputs)
     if (!model.graph.find_initialiser(input.name)) converted.inputs.push_back(input);
   return converted;
@@ -40,21 +45,30 @@ Result<Converted> take_onnx(const fs::path& source) {
 
 std::optional<inference::DataType> data_type(ElementType type) {
   switch (type) {
-    case ElementType::float32: return inference::DataType::float32;
-    case ElementType::float16: return inference::DataType::float16;
-    case ElementType::uint8: return inference::DataType::uint8;
-    case ElementType::int8: return inference::DataType::int8;
-    case ElementType::int32: return inference::DataType::int32;
-    case ElementType::int64: return inference::DataType::int64;
-    case ElementType::boolean: return inference::DataType::boolean;
-    default: return std::nullopt;
+    case ElementType::float32:
+      return inference::DataType::float32;
+    case ElementType::float16:
+      return inference::DataType::float16;
+    case ElementType::uint8:
+      return inference::DataType::uint8;
+    case ElementType::int8:
+      return inference::DataType::int8;
+    case ElementType::int32:
+      return inference::DataType::int32;
+    case ElementType::int64:
+      return inference::DataType::int64;
+    case ElementType::boolean:
+      return inference::DataType::boolean;
+    default:
+      return std::nullopt;
   }
 }
 
 std::vector<CardTensor> card_tensors(const std::vector<OnnxValue>& values) {
   std::vector<CardTensor> tensors;
   for (const auto& value : values)
-    if (const auto type = data_type(value.type); type && value.has_shape) tensors.push_back({value.name, *type, value.shape});
+    if (const auto type = data_type(value.type); type && value.has_shape)
+      tensors.push_back({value.name, *type, value.shape});
   return tensors;
 }
 
@@ -77,7 +91,8 @@ Status run_on_zeros(inference::Session& session) {
     inference::Shape shape = info.shape;
     std::replace(shape.begin(), shape.end(), std::int64_t{-1}, std::int64_t{1});
     if (inference::element_count(shape) > run_elements_max)
-      return Error{ErrorCode::limit, fmt::format("input \"{}\" {} is too large to try", info.name, inference::to_text(shape))};
+      return Error{ErrorCode::limit,
+                   fmt::format("input \"{}\" {} is too large to try", info.name, inference::to_text(shape))};
     tensors.emplace_back(info.type, shape);
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) inputs.push_back({session.inputs()[i].name, &tensors[i]});
@@ -103,7 +118,8 @@ Status copy_file_to(const fs::path& source, const fs::path& target) {
 Status make_target(const fs::path& target) {
   std::error_code error;
   fs::create_directories(target, error);
-  if (error) return Error{ErrorCode::unavailable, fmt::format("make folder \"{}\": {}", target.string(), error.message())};
+  if (error)
+    return Error{ErrorCode::unavailable, fmt::format("make folder \"{}\": {}", target.string(), error.message())};
   return Done{};
 }
 
@@ -123,8 +139,9 @@ Status check_files(const CatalogueEntry& entry, const fs::path& files) {
     for (const auto& file : source.files) {
       VERGE_TRY(const auto digest, sha256_digest_of_file(files / file.name));
       if (digest != file.digest)
-        return Error{ErrorCode::corrupt, fmt::format("\"{}\" is {}, the catalogue says {}; fetch {} {} again",
-                                                     (files / file.name).string(), digest, file.digest, source.package, source.version)};
+        return Error{ErrorCode::corrupt,
+                     fmt::format("\"{}\" is {}, the catalogue says {}; fetch {} {} again", (files / file.name).string(),
+                                 digest, file.digest, source.package, source.version)};
     }
   return Done{};
 }
@@ -140,8 +157,10 @@ Json source_json(const CatalogueSource& source) {
 Result<ImportReport> import_model(const fs::path& source, const ImportOptions& options) {
   const auto extension = source.extension();
   if (extension != ".json" && extension != ".onnx")
-    return Error{ErrorCode::invalid_argument, fmt::format("import model \"{}\": its format is not known; TensorFlow.js graph "
-                                                          "models (.json) and ONNX files (.onnx) are", source.string())};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("import model \"{}\": its format is not known; TensorFlow.js graph "
+                             "models (.json) and ONNX files (.onnx) are",
+                             source.string())};
   VERGE_TRY(const auto converted, extension == ".json" ? convert_tfjs(source, options.tfjs) : take_onnx(source));
   ImportReport report;
   report.format = converted.format;
@@ -155,7 +174,8 @@ Result<ImportReport> import_model(const fs::path& source, const ImportOptions& o
     // A free size may have to fit another one; only fixed models can be run without knowing more.
     if (!has_free_sizes(*session)) {
       auto run = run_on_zeros(*session);
-      if (!run) return std::move(run).error().within(fmt::format("try model \"{}\" on zeros", source.filename().string()));
+      if (!run)
+        return std::move(run).error().within(fmt::format("try model \"{}\" on zeros", source.filename().string()));
       report.was_run = true;
     }
   }
@@ -167,7 +187,8 @@ Result<ImportReport> import_model(const fs::path& source, const ImportOptions& o
   return report;
 }
 
-Result<ImportReport> import_from_catalogue(std::string_view name, const fs::path& files, const fs::path& target, bool is_checked) {
+Result<ImportReport> import_from_catalogue(std::string_view name, const fs::path& files, const fs::path& target,
+                                           bool is_checked) {
   const auto* entry = find_in_catalogue(name);
   if (!entry || entry->kind != "model") {
     std::string known;

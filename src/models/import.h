@@ -15,8 +15,8 @@
 namespace verge::models {
 
 struct ImportOptions {
-  std::filesystem::path target;   ///< The model folder; made when missing, its files are replaced.
-  Json card = Json::object();     ///< What the user knows: task, labels, picture, head, licence …; the rest is found out.
+  std::filesystem::path target;  ///< The model folder; made when missing, its files are replaced.
+  Json card = Json::object();  ///< What the user knows: task, labels, picture, head, licence …; the rest is found out.
   TfjsImportOptions tfjs;
   /// Files that belong to the model and are copied beside it (tokenizer.json), by their name in the folder.
   std::map<std::string, std::filesystem::path> extra_files;
@@ -27,7 +27,7 @@ struct ImportOptions {
 
 struct ImportReport {
   ModelCard card;
-  std::string format;             ///< "tfjs" or "onnx"
+  std::string format;  ///< "tfjs" or "onnx"
   std::size_t nodes_before = 0, nodes_after = 0;
   bool was_run = false;
 };
@@ -36,9 +36,9 @@ struct ImportReport {
 /// operator, card), corrupt, unavailable (no engine for the check).
 Result<ImportReport> import_model(const std::filesystem::path& source, const ImportOptions& options);
 
-/// Makes a catalogue entry's model folder from its fetched files, which lie in `files` under their catalogue names. What
-/// needs no import keeps its names (moonshine-tiny: encoder.onnx, decoder.onnx, tokenizer.json); licences go along.
-/// Errors: corrupt when a file's digest differs from the catalogue's; not_found.
+/// Makes a catalogue entry's model folder from its fetched files, which lie in `files` under their catalogue names.
+/// What needs no import keeps its names (moonshine-tiny: encoder.onnx, decoder.onnx, tokenizer.json); licences go
+/// along. Errors: corrupt when a file's digest differs from the catalogue's; not_found.
 Result<ImportReport> import_from_catalogue(std::string_view name, const std::filesystem::path& files,
                                            const std::filesystem::path& target, bool is_checked = true);
 

@@ -1,8 +1,7 @@
 #include "models/inspect.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <optional>
 #include <unordered_map>
 
@@ -63,9 +62,26 @@ class ShapeWalk {
   }
 
   std::optional<Dimensions> output_shape(const OnnxNode& node) const {
-    static const std::vector<std::string_view> same{"Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "Softmax", "Cast",
-                                                    "Identity", "HardSwish", "HardSigmoid", "BatchNormalization", "Sqrt",
-                                                    "Exp", "Neg", "Abs", "Floor", "Elu", "Dropout", "Erf", "Softplus"};
+    static const std::vector<std::string_view> same{"Relu",
+                                                    "Clip",
+                                                    "LeakyRelu",
+                                                    "Sigmoid",
+                                                    "Tanh",
+                                                    "Softmax",
+                                                    "Cast",
+                                                    "Identity",
+                                                    "HardSwish",
+                                                    "HardSigmoid",
+                                                    "BatchNormalization",
+                                                    "Sqrt",
+                                                    "Exp",
+                                                    "Neg",
+                                                    "Abs",
+                                                    "Floor",
+                                                    "Elu",
+                                                    "Dropout",
+                                                    "Erf",
+                                                    "Softplus"};
     const auto* x = input(node, 0);
     if (!x) return std::nullopt;
     const auto& operation = node.operation;
@@ -99,7 +115,8 @@ class ShapeWalk {
     return shape;
   }
 
-  static std::vector<std::int64_t> list(const OnnxNode& node, std::string_view key, std::size_t count, std::int64_t fallback) {
+  static std::vector<std::int64_t> list(const OnnxNode& node, std::string_view key, std::size_t count,
+                                        std::int64_t fallback) {
     const auto* values = node.attribute<std::vector<std::int64_t>>(key);
     return values && values->size() == count ? *values : std::vector<std::int64_t>(count, fallback);
   }
@@ -296,24 +313,30 @@ Json to_json(const Inspection& inspection) {
 
 std::string to_text(const Inspection& inspection) {
   std::string text;
-  const auto line = [&text](std::string_view key, std::string_view value) { text += fmt::format("{:<12} {}\n", key, value); };
+  const auto line = [&text](std::string_view key, std::string_view value) {
+    text += fmt::format("{:<12} {}\n", key, value);
+  };
   if (!inspection.file.empty()) line("file", fmt::format("{} ({} bytes)", inspection.file, inspection.file_bytes));
   if (!inspection.digest.empty()) line("digest", inspection.digest);
   line("format", fmt::format("ONNX IR {}", inspection.ir_version));
-  for (const auto& [domain, version] : inspection.opsets) line("opset", fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
+  for (const auto& [domain, version] : inspection.opsets)
+    line("opset", fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
   if (!inspection.producer.empty()) line("producer", inspection.producer);
   for (const auto& input : inspection.inputs) line("input", value_text(input));
   for (const auto& output : inspection.outputs) line("output", value_text(output));
   line("parameters", short_number(inspection.parameters));
   std::string cost = short_number(inspection.multiply_adds) + " multiply-adds";
-  if (inspection.unknown_cost_nodes > 0) cost += fmt::format(" and {} operators of unknown size", inspection.unknown_cost_nodes);
+  if (inspection.unknown_cost_nodes > 0)
+    cost += fmt::format(" and {} operators of unknown size", inspection.unknown_cost_nodes);
   line("one run", cost);
   std::vector<std::pair<std::string, std::size_t>> operators(inspection.operators.begin(), inspection.operators.end());
-  std::stable_sort(operators.begin(), operators.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(operators.begin(), operators.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   std::string list;
   for (const auto& [name, count] : operators) list += fmt::format("{}{} {}", list.empty() ? "" : ", ", name, count);
   line("operators", list);
-  for (const auto& [key, value] : inspection.metadata) line("metadata", fmt::format("{} = {}", key, value.substr(0, 200)));
+  for (const auto& [key, value] : inspection.metadata)
+    line("metadata", fmt::format("{} = {}", key, value.substr(0, 200)));
   return text;
 }
 

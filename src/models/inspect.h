@@ -22,11 +22,12 @@ struct Inspection {
   std::map<std::string, std::int64_t> opsets;
   std::string producer;
   std::vector<OnnxValue> inputs, outputs;  ///< Without inputs that are only initialisers.
-  std::map<std::string, std::size_t> operators;  ///< Counts, graphs within graphs included; "ai.onnx.ml.TreeEnsemble…" with domain.
-  std::uint64_t parameters = 0;            ///< Numbers in initialisers (and Constant nodes) that are float or quantised.
+  std::map<std::string, std::size_t>
+      operators;                 ///< Counts, graphs within graphs included; "ai.onnx.ml.TreeEnsemble…" with domain.
+  std::uint64_t parameters = 0;  ///< Numbers in initialisers (and Constant nodes) that are float or quantised.
   /// Multiply-adds of one run in Conv, Gemm and MatMul. Only where shapes follow from the file; free sizes count as 1.
   std::uint64_t multiply_adds = 0;
-  std::size_t unknown_cost_nodes = 0;      ///< Of these kinds, whose shape could not be followed.
+  std::size_t unknown_cost_nodes = 0;  ///< Of these kinds, whose shape could not be followed.
   std::map<std::string, std::string> metadata;
 };
 

@@ -1,10 +1,9 @@
 #include "models/model_card.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <fmt/format.h>
 #include <set>
 
 #include "base/disk.h"
@@ -263,7 +262,8 @@ Error disagreement(std::string_view model, std::string_view what) {
 Status compare(std::string_view model, std::string_view side, const std::vector<CardTensor>& said,
                const std::vector<TensorInfo>& found) {
   for (const auto& tensor : said) {
-    const auto match = std::find_if(found.begin(), found.end(), [&](const auto& info) { return info.name == tensor.name; });
+    const auto match =
+        std::find_if(found.begin(), found.end(), [&](const auto& info) { return info.name == tensor.name; });
     if (match == found.end()) {
       std::string names;
       for (const auto& info : found) names += (names.empty() ? "" : ", ") + info.name;
@@ -284,10 +284,13 @@ Status compare_picture(const ModelCard& card, std::string_view model, const std:
   if (!card.picture) return Done{};
   const auto& picture = *card.picture;
   const std::int64_t channels = picture.colours == ColourOrder::grey ? 1 : 3;
-  const auto input = std::find_if(inputs.begin(), inputs.end(), [](const auto& info) { return info.shape.size() == 4; });
-  if (input == inputs.end()) return disagreement(model, "the card describes a picture, but no input has four dimensions");
-  const inference::Shape said = picture.is_channels_first ? inference::Shape{1, channels, picture.height, picture.width}
-                                                          : inference::Shape{1, picture.height, picture.width, channels};
+  const auto input =
+      std::find_if(inputs.begin(), inputs.end(), [](const auto& info) { return info.shape.size() == 4; });
+  if (input == inputs.end())
+    return disagreement(model, "the card describes a picture, but no input has four dimensions");
+  const inference::Shape said = picture.is_channels_first
+                                    ? inference::Shape{1, channels, picture.height, picture.width}
+                                    : inference::Shape{1, picture.height, picture.width, channels};
   if (fits(input->shape, said)) return Done{};
   return disagreement(model, fmt::format("input \"{}\" is {}, the card's picture gives {}", input->name,
                                          inference::to_text(input->shape), inference::to_text(said)));
@@ -328,8 +331,9 @@ Result<ModelCard> parse_card(std::string_view text) {
   ModelCard card;
   VERGE_TRY(card.name, string_member(*json, "name"));
   const Reader reader(*json, card.name);
-  VERGE_CHECK(reader.allow_only({"version", "name", "task", "family", "file", "digest", "inputs", "outputs", "labels",
-                                 "picture", "audio", "head", "thresholds", "licence", "source", "metrics", "tolerance"}));
+  VERGE_CHECK(
+      reader.allow_only({"version", "name", "task", "family", "file", "digest", "inputs", "outputs", "labels",
+                         "picture", "audio", "head", "thresholds", "licence", "source", "metrics", "tolerance"}));
   VERGE_TRY(const double version, reader.number("version", 1));
   if (version != 1) return reader.mistake("version", "must be 1; this program is too old for the card");
   VERGE_TRY(card.task, reader.text("task"));
@@ -372,7 +376,8 @@ Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionO
   const auto card_path = is_card ? folder : folder / "card.json";
   if (!fs::exists(card_path, error))
     return Error{ErrorCode::not_found, fmt::format("load model \"{}\": there is no card.json; a model is a folder with "
-                                                   "model.onnx and card.json", folder.string())};
+                                                   "model.onnx and card.json",
+                                                   folder.string())};
   LoadedModel model;
   VERGE_TRY(model.card, load_card(card_path));
   const auto file = card_path.parent_path() / model.card.file;
@@ -383,8 +388,10 @@ Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionO
   if (!session) return std::move(session).error();
   model.session = *std::move(session);
   if (!model.card.digest.empty() && model.card.digest != model.session->model_digest())
-    return Error{ErrorCode::corrupt, fmt::format("load model \"{}\": the file is {}, the card was made for {}; import the "
-                                                 "model again", file.string(), model.session->model_digest(), model.card.digest)};
+    return Error{ErrorCode::corrupt,
+                 fmt::format("load model \"{}\": the file is {}, the card was made for {}; import the "
+                             "model again",
+                             file.string(), model.session->model_digest(), model.card.digest)};
   VERGE_CHECK(check_card(model.card, file.filename().string(), model.session->inputs(), model.session->outputs()));
   return model;
 }

@@ -46,11 +46,11 @@ struct AudioInput {
 };
 
 struct ModelCard {
-  std::string name;      ///< "nanodet-coco"
-  std::string task;      ///< "object-detection", "speech-to-text", "voice-activity", "anomaly-score", …
-  std::string family;    ///< "vision", "audio", "telemetry"
+  std::string name;    ///< "nanodet-coco"
+  std::string task;    ///< "object-detection", "speech-to-text", "voice-activity", "anomaly-score", …
+  std::string family;  ///< "vision", "audio", "telemetry"
   std::string file = "model.onnx";
-  std::string digest;    ///< "sha256:…" of the file.
+  std::string digest;  ///< "sha256:…" of the file.
   std::vector<CardTensor> inputs, outputs;
   std::vector<std::string> labels;
   std::optional<PictureInput> picture;

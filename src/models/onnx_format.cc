@@ -1,7 +1,6 @@
 // The messages of onnx.proto, field by field.
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "base/disk.h"
 #include "models/onnx_graph.h"
@@ -62,9 +61,15 @@ void append_raw(std::string& bytes, T value) {
 /// int32_data holds all the narrow types; each number takes its own width in raw form.
 void append_narrow(std::string& bytes, ElementType type, std::int64_t value) {
   switch (bytes_of(type)) {
-    case 1: append_raw(bytes, static_cast<std::uint8_t>(value)); break;
-    case 2: append_raw(bytes, static_cast<std::uint16_t>(value)); break;
-    default: append_raw(bytes, static_cast<std::uint32_t>(value)); break;
+    case 1:
+      append_raw(bytes, static_cast<std::uint8_t>(value));
+      break;
+    case 2:
+      append_raw(bytes, static_cast<std::uint16_t>(value));
+      break;
+    default:
+      append_raw(bytes, static_cast<std::uint32_t>(value));
+      break;
   }
 }
 
@@ -82,30 +87,41 @@ bool is_known(std::uint64_t type) { return (type >= 1 && type <= 13) || type == 
 
 struct TensorFields {
   OnnxTensor tensor;
-  std::string typed;                    ///< From float_data, double_data.
-  std::vector<std::int64_t> integers;   ///< From int32_data, int64_data, uint64_data.
+  std::string typed;                   ///< From float_data, double_data.
+  std::vector<std::int64_t> integers;  ///< From int32_data, int64_data, uint64_data.
   bool has_raw = false;
 };
 
 bool read_tensor_field(const WireField& field, TensorFields& read) {
   switch (field.number) {
-    case 1: return append_integers(field, read.tensor.shape);
+    case 1:
+      return append_integers(field, read.tensor.shape);
     case 2:
       read.tensor.type = static_cast<ElementType>(field.value);
       return is_known(field.value);
-    case 4: return append_packed_fixed(field, 4, read.typed);
+    case 4:
+      return append_packed_fixed(field, 4, read.typed);
     case 5:
     case 7:
-    case 11: return append_integers(field, read.integers);
-    case 6: read.tensor.texts.push_back(field.text()); return true;
-    case 8: read.tensor.name = field.text(); return true;
+    case 11:
+      return append_integers(field, read.integers);
+    case 6:
+      read.tensor.texts.push_back(field.text());
+      return true;
+    case 8:
+      read.tensor.name = field.text();
+      return true;
     case 9:
       read.tensor.bytes = field.text();
       read.has_raw = true;
       return true;
-    case 10: return append_packed_fixed(field, 8, read.typed);
-    case 14: read.tensor.is_external = field.value == 1; return true;
-    default: return true;
+    case 10:
+      return append_packed_fixed(field, 8, read.typed);
+    case 14:
+      read.tensor.is_external = field.value == 1;
+      return true;
+    default:
+      return true;
   }
 }
 
@@ -176,10 +192,18 @@ Status read_attribute_field(const WireField& field, AttributeFields& read, int d
     return broken(fmt::format("attribute \"{}\", field {}", read.name, field.number), field.offset);
   };
   switch (field.number) {
-    case 1: read.name = field.text(); return Done{};
-    case 2: read.real = field.real(); return Done{};
-    case 3: read.integer = field.integer(); return Done{};
-    case 4: read.text = field.text(); return Done{};
+    case 1:
+      read.name = field.text();
+      return Done{};
+    case 2:
+      read.real = field.real();
+      return Done{};
+    case 3:
+      read.integer = field.integer();
+      return Done{};
+    case 4:
+      read.text = field.text();
+      return Done{};
     case 5: {
       VERGE_TRY(read.tensor, read_tensor(field));
       return Done{};
@@ -189,11 +213,18 @@ Status read_attribute_field(const WireField& field, AttributeFields& read, int d
       read.graph = std::make_shared<const OnnxGraph>(std::move(graph));
       return Done{};
     }
-    case 7: return fine(append_reals(field, read.reals));
-    case 8: return fine(append_integers(field, read.integers));
-    case 9: read.texts.push_back(field.text()); return Done{};
-    case 20: read.kind = field.value; return Done{};
-    default: return Done{};
+    case 7:
+      return fine(append_reals(field, read.reals));
+    case 8:
+      return fine(append_integers(field, read.integers));
+    case 9:
+      read.texts.push_back(field.text());
+      return Done{};
+    case 20:
+      read.kind = field.value;
+      return Done{};
+    default:
+      return Done{};
   }
 }
 
@@ -203,16 +234,23 @@ Result<OnnxAttribute> read_attribute(const WireField& message, int depth_left) {
   for (WireField field; reader.next(field);) VERGE_CHECK(read_attribute_field(field, read, depth_left));
   VERGE_CHECK(check_end(reader, "an attribute"));
   switch (static_cast<AttributeKind>(read.kind)) {
-    case AttributeKind::real: return OnnxAttribute(read.name, OnnxAttributeValue(read.real));
-    case AttributeKind::integer: return OnnxAttribute(read.name, OnnxAttributeValue(read.integer));
-    case AttributeKind::text: return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.text)));
-    case AttributeKind::tensor: return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.tensor)));
+    case AttributeKind::real:
+      return OnnxAttribute(read.name, OnnxAttributeValue(read.real));
+    case AttributeKind::integer:
+      return OnnxAttribute(read.name, OnnxAttributeValue(read.integer));
+    case AttributeKind::text:
+      return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.text)));
+    case AttributeKind::tensor:
+      return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.tensor)));
     case AttributeKind::graph:
       if (!read.graph) return broken(fmt::format("attribute \"{}\" has no graph", read.name), message.offset);
       return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.graph)));
-    case AttributeKind::reals: return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.reals)));
-    case AttributeKind::integers: return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.integers)));
-    case AttributeKind::texts: return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.texts)));
+    case AttributeKind::reals:
+      return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.reals)));
+    case AttributeKind::integers:
+      return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.integers)));
+    case AttributeKind::texts:
+      return OnnxAttribute(read.name, OnnxAttributeValue(std::move(read.texts)));
   }
   return broken(fmt::format("attribute \"{}\" is of kind {}, which is not supported", read.name, read.kind),
                 message.offset);
@@ -223,17 +261,28 @@ Result<OnnxNode> read_node(const WireField& message, int depth_left) {
   WireReader reader(message);
   for (WireField field; reader.next(field);) {
     switch (field.number) {
-      case 1: node.inputs.push_back(field.text()); break;
-      case 2: node.outputs.push_back(field.text()); break;
-      case 3: node.name = field.text(); break;
-      case 4: node.operation = field.text(); break;
+      case 1:
+        node.inputs.push_back(field.text());
+        break;
+      case 2:
+        node.outputs.push_back(field.text());
+        break;
+      case 3:
+        node.name = field.text();
+        break;
+      case 4:
+        node.operation = field.text();
+        break;
       case 5: {
         VERGE_TRY(auto attribute, read_attribute(field, depth_left));
         node.attributes.push_back(std::move(attribute));
         break;
       }
-      case 7: node.domain = field.text(); break;
-      default: break;
+      case 7:
+        node.domain = field.text();
+        break;
+      default:
+        break;
     }
   }
   VERGE_CHECK(check_end(reader, "a node"));
@@ -297,13 +346,26 @@ Result<OnnxGraph> read_graph(const WireField& message, int depth_left) {
   WireReader reader(message);
   for (WireField field; reader.next(field);) {
     switch (field.number) {
-      case 1: VERGE_CHECK(append(graph.nodes, read_node(field, depth_left))); break;
-      case 2: graph.name = field.text(); break;
-      case 5: VERGE_CHECK(append(graph.initialisers, read_tensor(field))); break;
-      case 11: VERGE_CHECK(append(graph.inputs, read_value(field))); break;
-      case 12: VERGE_CHECK(append(graph.outputs, read_value(field))); break;
-      case 13: VERGE_CHECK(append(graph.values, read_value(field))); break;
-      default: break;
+      case 1:
+        VERGE_CHECK(append(graph.nodes, read_node(field, depth_left)));
+        break;
+      case 2:
+        graph.name = field.text();
+        break;
+      case 5:
+        VERGE_CHECK(append(graph.initialisers, read_tensor(field)));
+        break;
+      case 11:
+        VERGE_CHECK(append(graph.inputs, read_value(field)));
+        break;
+      case 12:
+        VERGE_CHECK(append(graph.outputs, read_value(field)));
+        break;
+      case 13:
+        VERGE_CHECK(append(graph.values, read_value(field)));
+        break;
+      default:
+        break;
     }
   }
   VERGE_CHECK(check_end(reader, "the graph"));
@@ -353,7 +415,9 @@ struct AttributeWriter {
   void operator()(float value) const { message.real(2, value), kind(AttributeKind::real); }
   void operator()(std::int64_t value) const { message.integer(3, value), kind(AttributeKind::integer); }
   void operator()(const std::string& value) const { message.text(4, value), kind(AttributeKind::text); }
-  void operator()(const OnnxTensor& value) const { message.message(5, write_tensor(value)), kind(AttributeKind::tensor); }
+  void operator()(const OnnxTensor& value) const {
+    message.message(5, write_tensor(value)), kind(AttributeKind::tensor);
+  }
   void operator()(const std::shared_ptr<const OnnxGraph>& value) const {
     message.message(6, write_graph(*value));
     kind(AttributeKind::graph);
@@ -427,8 +491,8 @@ WireWriter write_graph(const OnnxGraph& graph) {
 
 Result<OnnxModel> parse_model(std::string_view bytes, const OnnxLimits& limits) {
   if (bytes.size() > limits.bytes_max)
-    return Error{ErrorCode::limit, fmt::format("the model has {} bytes, at most {} are read", bytes.size(),
-                                               limits.bytes_max)};
+    return Error{ErrorCode::limit,
+                 fmt::format("the model has {} bytes, at most {} are read", bytes.size(), limits.bytes_max)};
   OnnxModel model;
   model.opsets.clear();
   model.producer.clear();
@@ -438,17 +502,28 @@ Result<OnnxModel> parse_model(std::string_view bytes, const OnnxLimits& limits) 
   for (WireField field; reader.next(field);) {
     bool is_fine = true;
     switch (field.number) {
-      case 1: model.ir_version = field.integer(); break;
-      case 2: model.producer = field.text(); break;
-      case 3: model.producer_version = field.text(); break;
+      case 1:
+        model.ir_version = field.integer();
+        break;
+      case 2:
+        model.producer = field.text();
+        break;
+      case 3:
+        model.producer_version = field.text();
+        break;
       case 7: {
         VERGE_TRY(model.graph, read_graph(field, limits.depth_max));
         has_graph = true;
         break;
       }
-      case 8: is_fine = read_opset(field, model); break;
-      case 14: is_fine = read_metadata(field, model); break;
-      default: break;
+      case 8:
+        is_fine = read_opset(field, model);
+        break;
+      case 14:
+        is_fine = read_metadata(field, model);
+        break;
+      default:
+        break;
     }
     if (!is_fine) return broken(fmt::format("model field {}", field.number), field.offset);
   }
@@ -487,6 +562,8 @@ std::string to_bytes(const OnnxModel& model) {
   return std::move(message).take();
 }
 
-Status save_model(const OnnxModel& model, const std::filesystem::path& path) { return write_file(path, to_bytes(model)); }
+Status save_model(const OnnxModel& model, const std::filesystem::path& path) {
+  return write_file(path, to_bytes(model));
+}
 
 }  // namespace verge::models

@@ -1,10 +1,9 @@
 #include "models/onnx_graph.h"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <fmt/format.h>
 #include <type_traits>
 
 namespace verge::models {
@@ -49,21 +48,36 @@ void convert_all(const std::string& bytes, std::vector<double>& target) {
 
 std::string_view name_of(ElementType type) {
   switch (type) {
-    case ElementType::undefined: return "undefined";
-    case ElementType::float32: return "float32";
-    case ElementType::uint8: return "uint8";
-    case ElementType::int8: return "int8";
-    case ElementType::uint16: return "uint16";
-    case ElementType::int16: return "int16";
-    case ElementType::int32: return "int32";
-    case ElementType::int64: return "int64";
-    case ElementType::text: return "text";
-    case ElementType::boolean: return "boolean";
-    case ElementType::float16: return "float16";
-    case ElementType::float64: return "float64";
-    case ElementType::uint32: return "uint32";
-    case ElementType::uint64: return "uint64";
-    case ElementType::bfloat16: return "bfloat16";
+    case ElementType::undefined:
+      return "undefined";
+    case ElementType::float32:
+      return "float32";
+    case ElementType::uint8:
+      return "uint8";
+    case ElementType::int8:
+      return "int8";
+    case ElementType::uint16:
+      return "uint16";
+    case ElementType::int16:
+      return "int16";
+    case ElementType::int32:
+      return "int32";
+    case ElementType::int64:
+      return "int64";
+    case ElementType::text:
+      return "text";
+    case ElementType::boolean:
+      return "boolean";
+    case ElementType::float16:
+      return "float16";
+    case ElementType::float64:
+      return "float64";
+    case ElementType::uint32:
+      return "uint32";
+    case ElementType::uint64:
+      return "uint64";
+    case ElementType::bfloat16:
+      return "bfloat16";
   }
   return "undefined";
 }
@@ -72,26 +86,32 @@ std::size_t bytes_of(ElementType type) {
   switch (type) {
     case ElementType::uint8:
     case ElementType::int8:
-    case ElementType::boolean: return 1;
+    case ElementType::boolean:
+      return 1;
     case ElementType::uint16:
     case ElementType::int16:
     case ElementType::float16:
-    case ElementType::bfloat16: return 2;
+    case ElementType::bfloat16:
+      return 2;
     case ElementType::float32:
     case ElementType::int32:
-    case ElementType::uint32: return 4;
+    case ElementType::uint32:
+      return 4;
     case ElementType::int64:
     case ElementType::uint64:
-    case ElementType::float64: return 8;
+    case ElementType::float64:
+      return 8;
     case ElementType::text:
-    case ElementType::undefined: return 0;
+    case ElementType::undefined:
+      return 0;
   }
   return 0;
 }
 
 std::string shape_text(const Dimensions& shape) {
   std::string text = "[";
-  for (const auto size : shape) text += fmt::format("{}{}", text.size() > 1 ? "," : "", size < 0 ? "?" : std::to_string(size));
+  for (const auto size : shape)
+    text += fmt::format("{}{}", text.size() > 1 ? "," : "", size < 0 ? "?" : std::to_string(size));
   return text + "]";
 }
 
@@ -105,25 +125,48 @@ std::vector<double> OnnxTensor::as_doubles() const {
   std::vector<double> numbers;
   numbers.reserve(bytes_of(type) == 0 ? 0 : bytes.size() / bytes_of(type));
   switch (type) {
-    case ElementType::float32: convert_all<float>(bytes, numbers); break;
-    case ElementType::float64: convert_all<double>(bytes, numbers); break;
+    case ElementType::float32:
+      convert_all<float>(bytes, numbers);
+      break;
+    case ElementType::float64:
+      convert_all<double>(bytes, numbers);
+      break;
     case ElementType::uint8:
-    case ElementType::boolean: convert_all<std::uint8_t>(bytes, numbers); break;
-    case ElementType::int8: convert_all<std::int8_t>(bytes, numbers); break;
-    case ElementType::uint16: convert_all<std::uint16_t>(bytes, numbers); break;
-    case ElementType::int16: convert_all<std::int16_t>(bytes, numbers); break;
-    case ElementType::int32: convert_all<std::int32_t>(bytes, numbers); break;
-    case ElementType::uint32: convert_all<std::uint32_t>(bytes, numbers); break;
-    case ElementType::int64: convert_all<std::int64_t>(bytes, numbers); break;
-    case ElementType::uint64: convert_all<std::uint64_t>(bytes, numbers); break;
-    case ElementType::float16: convert_all<std::uint16_t>(bytes, numbers, half_to_double); break;
+    case ElementType::boolean:
+      convert_all<std::uint8_t>(bytes, numbers);
+      break;
+    case ElementType::int8:
+      convert_all<std::int8_t>(bytes, numbers);
+      break;
+    case ElementType::uint16:
+      convert_all<std::uint16_t>(bytes, numbers);
+      break;
+    case ElementType::int16:
+      convert_all<std::int16_t>(bytes, numbers);
+      break;
+    case ElementType::int32:
+      convert_all<std::int32_t>(bytes, numbers);
+      break;
+    case ElementType::uint32:
+      convert_all<std::uint32_t>(bytes, numbers);
+      break;
+    case ElementType::int64:
+      convert_all<std::int64_t>(bytes, numbers);
+      break;
+    case ElementType::uint64:
+      convert_all<std::uint64_t>(bytes, numbers);
+      break;
+    case ElementType::float16:
+      convert_all<std::uint16_t>(bytes, numbers, half_to_double);
+      break;
     case ElementType::bfloat16:
       convert_all<std::uint16_t>(bytes, numbers, [](std::uint16_t bits) {
         return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16U));
       });
       break;
     case ElementType::text:
-    case ElementType::undefined: break;
+    case ElementType::undefined:
+      break;
   }
   return numbers;
 }
@@ -259,8 +302,7 @@ Result<OnnxModel> GraphBuilder::finish() {
   OnnxModel model = std::move(model_);
   const std::string mistake = std::move(mistake_);
   *this = GraphBuilder("");
-  if (!mistake.empty())
-    return Error{ErrorCode::invalid_argument, fmt::format("build graph \"{}\": {}", name, mistake)};
+  if (!mistake.empty()) return Error{ErrorCode::invalid_argument, fmt::format("build graph \"{}\": {}", name, mistake)};
   return model;
 }
 

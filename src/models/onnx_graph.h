@@ -170,7 +170,7 @@ class GraphBuilder {
   Edge floats(Dimensions shape, std::span<const float> values);
   Edge floats(Dimensions shape, std::initializer_list<float> values);
   Edge scalar(float value);
-  Edge ints(std::initializer_list<std::int64_t> values);   ///< int64, one-dimensional: shapes, axes, pads.
+  Edge ints(std::initializer_list<std::int64_t> values);  ///< int64, one-dimensional: shapes, axes, pads.
   Edge ints(std::span<const std::int64_t> values);
   Edge int_scalar(std::int64_t value);
 

@@ -1,10 +1,9 @@
 #include "models/onnx_graph.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "base/disk.h"
 #include "base/temporary_folder.h"
@@ -23,7 +22,8 @@ Result<OnnxModel> scorer() {
   const auto centre = graph.add("Sub", {rows, graph.floats({2}, {1, 2})});
   const auto code = graph.add("MatMul", {centre, graph.floats({2, 1}, {1, 1})});
   const auto square = graph.add("Mul", {code, code});
-  graph.output("score", graph.add("ReduceSum", {square, graph.ints({1})}, {{"keepdims", 0}}), ElementType::float32, {-1});
+  graph.output("score", graph.add("ReduceSum", {square, graph.ints({1})}, {{"keepdims", 0}}), ElementType::float32,
+               {-1});
   graph.metadata("trained_on", "line 4");
   return graph.finish();
 }
@@ -49,12 +49,20 @@ TEST(OnnxGraph, ReadsWhatItWrote) {
   inner->name = "branch";
   inner->nodes.push_back({"Relu", "", "r", {"rows"}, {"z"}, {}});
   inner->outputs.push_back({"z", ElementType::float32, true, {-1, 2}, {"batch", ""}});
-  model.graph.nodes.push_back({"Odd", "verge", "all", {"rows", ""}, {"o"},
-                               {{"i", -3}, {"f", 0.5F}, {"s", "text"}, {"is", {1, -2}},
-                                {"fs", OnnxAttributeValue(std::vector<float>{0.25F, 8})},
-                                {"ss", OnnxAttributeValue(std::vector<std::string>{"a", ""})},
-                                {"t", OnnxAttributeValue(OnnxTensor::of<std::int64_t>({2}, std::vector<std::int64_t>{1, -1}))},
-                                {"g", OnnxAttributeValue(std::shared_ptr<const OnnxGraph>(inner))}}});
+  model.graph.nodes.push_back(
+      {"Odd",
+       "verge",
+       "all",
+       {"rows", ""},
+       {"o"},
+       {{"i", -3},
+        {"f", 0.5F},
+        {"s", "text"},
+        {"is", {1, -2}},
+        {"fs", OnnxAttributeValue(std::vector<float>{0.25F, 8})},
+        {"ss", OnnxAttributeValue(std::vector<std::string>{"a", ""})},
+        {"t", OnnxAttributeValue(OnnxTensor::of<std::int64_t>({2}, std::vector<std::int64_t>{1, -1}))},
+        {"g", OnnxAttributeValue(std::shared_ptr<const OnnxGraph>(inner))}}});
   OnnxTensor words;
   words.name = "words";
   words.type = ElementType::text;
@@ -85,7 +93,9 @@ TEST(OnnxGraph, ReadsWhatItWrote) {
 /// What other programs write: numbers in typed lists, packed and not, instead of raw bytes.
 TEST(OnnxGraph, ReadsTypedNumbers) {
   const auto tensor = [](const std::string& fields) {
-    const auto wrap = [](char tag, const std::string& inner) { return std::string{tag, static_cast<char>(inner.size())} + inner; };
+    const auto wrap = [](char tag, const std::string& inner) {
+      return std::string{tag, static_cast<char>(inner.size())} + inner;
+    };
     return wrap('\x3A', wrap('\x2A', fields)) + std::string("\x42\x02\x10\x11", 4);
   };
   using namespace std::string_literals;
@@ -125,7 +135,8 @@ TEST(OnnxGraph, HasBounds) {
   auto graph = std::make_shared<OnnxGraph>();
   for (int depth = 0; depth < 20; ++depth) {
     auto outer = std::make_shared<OnnxGraph>();
-    outer->nodes.push_back({"If", "", "", {}, {"y"}, {{"then_branch", OnnxAttributeValue(std::shared_ptr<const OnnxGraph>(graph))}}});
+    outer->nodes.push_back(
+        {"If", "", "", {}, {"y"}, {{"then_branch", OnnxAttributeValue(std::shared_ptr<const OnnxGraph>(graph))}}});
     graph = outer;
   }
   OnnxModel model;
@@ -173,9 +184,16 @@ struct Slip {
 
 TEST(GraphBuilder, RemembersTheFirstMistake) {
   const std::vector<Slip> rows{
-      {"unknown edge", [](GraphBuilder& g) { g.output("y", g.add("Relu", {"nothing"}), ElementType::float32, {1}); }, "Relu reads \"nothing\""},
-      {"a name twice", [](GraphBuilder& g) { g.input("x", ElementType::float32, {1}), g.input("x", ElementType::float32, {1}); }, "\"x\" is given twice"},
-      {"too few numbers", [](GraphBuilder& g) { g.floats({3}, {1, 2}); }, "needs 12 bytes, got 8"},
+      {"unknown edge", [](GraphBuilder& g) { g.output("y", g.add("Relu", {"nothing"}), ElementType::float32, {1}); },
+       "Relu reads \"nothing\""},
+      {"a name twice",
+       [](GraphBuilder& g) { g.input("x", ElementType::float32, {1}), g.input("x", ElementType::float32, {1}); },
+       "\"x\" is given twice"},
+      {"too few numbers",
+       [](GraphBuilder& g) {
+         g.floats({3}, {1, 2});
+       },
+       "needs 12 bytes, got 8"},
       {"no output", [](GraphBuilder& g) { g.input("x", ElementType::float32, {1}); }, "no output"},
   };
   for (const auto& row : rows) {

@@ -17,9 +17,9 @@ enum class WireKind : std::uint8_t { varint = 0, fixed64 = 1, length = 2, fixed3
 struct WireField {
   std::uint32_t number = 0;
   WireKind kind = WireKind::varint;
-  std::uint64_t value = 0;     ///< varint, fixed64, fixed32.
-  std::string_view bytes;      ///< length; points into the reader's bytes.
-  std::size_t offset = 0;      ///< Of `bytes` within the whole file.
+  std::uint64_t value = 0;  ///< varint, fixed64, fixed32.
+  std::string_view bytes;   ///< length; points into the reader's bytes.
+  std::size_t offset = 0;   ///< Of `bytes` within the whole file.
 
   std::int64_t integer() const { return static_cast<std::int64_t>(value); }
   float real() const { return std::bit_cast<float>(static_cast<std::uint32_t>(value)); }
@@ -39,11 +39,20 @@ class WireReader {
     if (!read_varint(tag) || tag >> 3U == 0 || tag >> 3U > 0x1FFFFFFFU) return fail();
     field.number = static_cast<std::uint32_t>(tag >> 3U);
     switch (tag & 7U) {
-      case 0: field.kind = WireKind::varint; return read_varint(field.value) || fail();
-      case 1: field.kind = WireKind::fixed64; return read_fixed(8, field.value) || fail();
-      case 2: field.kind = WireKind::length; return read_bytes(field) || fail();
-      case 5: field.kind = WireKind::fixed32; return read_fixed(4, field.value) || fail();
-      default: return fail();
+      case 0:
+        field.kind = WireKind::varint;
+        return read_varint(field.value) || fail();
+      case 1:
+        field.kind = WireKind::fixed64;
+        return read_fixed(8, field.value) || fail();
+      case 2:
+        field.kind = WireKind::length;
+        return read_bytes(field) || fail();
+      case 5:
+        field.kind = WireKind::fixed32;
+        return read_fixed(4, field.value) || fail();
+      default:
+        return fail();
     }
   }
   /// A varint that stands alone (packed lists).
@@ -111,7 +120,9 @@ class WireWriter {
   std::string take() && { return std::move(bytes_); }
 
  private:
-  void tag(std::uint32_t number, WireKind kind) { raw_varint(std::uint64_t{number} << 3U | static_cast<unsigned>(kind)); }
+  void tag(std::uint32_t number, WireKind kind) {
+    raw_varint(std::uint64_t{number} << 3U | static_cast<unsigned>(kind));
+  }
   void raw_varint(std::uint64_t value) {
     for (; value >= 0x80U; value >>= 7U) bytes_.push_back(static_cast<char>(value | 0x80U));
     bytes_.push_back(static_cast<char>(value));

@@ -70,7 +70,8 @@ class Simplifier {
     const auto found = makers_.find(edge);
     if (found == makers_.end() || is_gone_[found->second]) return std::nullopt;
     const auto used = uses_.find(edge);
-    if (used == uses_.end() || used->second != 1 || graph_.nodes[found->second].outputs.size() != 1) return std::nullopt;
+    if (used == uses_.end() || used->second != 1 || graph_.nodes[found->second].outputs.size() != 1)
+      return std::nullopt;
     return found->second;
   }
 
@@ -143,10 +144,9 @@ class Simplifier {
       const auto bias = input_or_empty(convolution, 2);
       if (!weights || weights->shape.size() != 4 || (!bias.empty() && !float_constant(bias))) continue;
       const auto channels = weights->shape[0];
-      const bool fits = numbers->count() == 1
-                            ? numbers->shape.size() <= 4
-                            : numbers->shape.size() == 4 && numbers->shape[1] == channels &&
-                                  numbers->count() == static_cast<std::size_t>(channels);
+      const bool fits = numbers->count() == 1 ? numbers->shape.size() <= 4
+                                              : numbers->shape.size() == 4 && numbers->shape[1] == channels &&
+                                                    numbers->count() == static_cast<std::size_t>(channels);
       const bool fits_three = numbers->shape.size() == 3 && numbers->shape[0] == channels &&
                               numbers->count() == static_cast<std::size_t>(channels);
       if (!fits && !fits_three) continue;
@@ -175,7 +175,8 @@ class Simplifier {
     auto bias = bias_of(convolution, operand->values.size());
     for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += operand->values[i];
     const auto channels = static_cast<std::int64_t>(bias.size());
-    std::vector<std::string> inputs{convolution.inputs[0], convolution.inputs[1], add_constant(std::move(bias), {channels})};
+    std::vector<std::string> inputs{convolution.inputs[0], convolution.inputs[1],
+                                    add_constant(std::move(bias), {channels})};
     become_convolution(index, operand->convolution, std::move(inputs));
     return true;
   }

@@ -1,8 +1,7 @@
 // Element by element, reductions, matrix products.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 
 #include "models/tfjs_operators.h"
@@ -20,7 +19,8 @@ double truth(bool fact) { return fact ? 1 : 0; }
 Status check_same_type(const TfjsCall& call, std::size_t first, std::size_t last) {
   for (std::size_t i = first + 1; i < last; ++i)
     if (call.inputs[i].type != call.inputs[first].type)
-      return call.refuse(fmt::format("it mixes {} and {}", name_of(call.inputs[first].type), name_of(call.inputs[i].type)));
+      return call.refuse(
+          fmt::format("it mixes {} and {}", name_of(call.inputs[first].type), name_of(call.inputs[i].type)));
   return Done{};
 }
 
@@ -58,7 +58,8 @@ Result<TfjsValues> power(const TfjsCall& call) {
   return binary(call, "Pow", [](Numbers n) { return std::pow(n[0], n[1]); });
 }
 Result<TfjsValues> equal(const TfjsCall& call) {
-  return binary(call, "Equal", [](Numbers n) { return truth(n[0] == n[1]); }, ElementType::boolean);
+  return binary(
+      call, "Equal", [](Numbers n) { return truth(n[0] == n[1]); }, ElementType::boolean);
 }
 Result<TfjsValues> not_equal(const TfjsCall& call) {
   VERGE_TRY(const auto same, equal(call));
@@ -67,22 +68,28 @@ Result<TfjsValues> not_equal(const TfjsCall& call) {
   return one(call.emit.pointwise("Not", value));
 }
 Result<TfjsValues> greater(const TfjsCall& call) {
-  return binary(call, "Greater", [](Numbers n) { return truth(n[0] > n[1]); }, ElementType::boolean);
+  return binary(
+      call, "Greater", [](Numbers n) { return truth(n[0] > n[1]); }, ElementType::boolean);
 }
 Result<TfjsValues> greater_equal(const TfjsCall& call) {
-  return binary(call, "GreaterOrEqual", [](Numbers n) { return truth(n[0] >= n[1]); }, ElementType::boolean);
+  return binary(
+      call, "GreaterOrEqual", [](Numbers n) { return truth(n[0] >= n[1]); }, ElementType::boolean);
 }
 Result<TfjsValues> less(const TfjsCall& call) {
-  return binary(call, "Less", [](Numbers n) { return truth(n[0] < n[1]); }, ElementType::boolean);
+  return binary(
+      call, "Less", [](Numbers n) { return truth(n[0] < n[1]); }, ElementType::boolean);
 }
 Result<TfjsValues> less_equal(const TfjsCall& call) {
-  return binary(call, "LessOrEqual", [](Numbers n) { return truth(n[0] <= n[1]); }, ElementType::boolean);
+  return binary(
+      call, "LessOrEqual", [](Numbers n) { return truth(n[0] <= n[1]); }, ElementType::boolean);
 }
 Result<TfjsValues> logical_and(const TfjsCall& call) {
-  return binary(call, "And", [](Numbers n) { return truth(n[0] != 0 && n[1] != 0); }, ElementType::boolean);
+  return binary(
+      call, "And", [](Numbers n) { return truth(n[0] != 0 && n[1] != 0); }, ElementType::boolean);
 }
 Result<TfjsValues> logical_or(const TfjsCall& call) {
-  return binary(call, "Or", [](Numbers n) { return truth(n[0] != 0 || n[1] != 0); }, ElementType::boolean);
+  return binary(
+      call, "Or", [](Numbers n) { return truth(n[0] != 0 || n[1] != 0); }, ElementType::boolean);
 }
 Result<TfjsValues> logical_not(const TfjsCall& call) {
   return unary(call, "Not", [](double x) { return truth(x == 0); });
@@ -172,7 +179,8 @@ Result<TfjsValues> select(const TfjsCall& call) {
 
 Result<TfjsValues> prelu(const TfjsCall& call) {
   if (call.inputs.size() != 2) return call.refuse("it needs two inputs");
-  VERGE_TRY(auto value, call.emit.elementwise("PRelu", call.inputs, [](Numbers n) { return n[0] < 0 ? n[0] * n[1] : n[0]; }));
+  VERGE_TRY(auto value,
+            call.emit.elementwise("PRelu", call.inputs, [](Numbers n) { return n[0] < 0 ? n[0] * n[1] : n[0]; }));
   return one(std::move(value));
 }
 
@@ -193,18 +201,42 @@ Result<TfjsValues> leaky_relu(const TfjsCall& call) {
 Result<TfjsValues> sigmoid(const TfjsCall& call) {
   return unary(call, "Sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); });
 }
-Result<TfjsValues> absolute(const TfjsCall& call) { return unary(call, "Abs", [](double x) { return std::abs(x); }); }
-Result<TfjsValues> square_root(const TfjsCall& call) { return unary(call, "Sqrt", [](double x) { return std::sqrt(x); }); }
-Result<TfjsValues> exponential(const TfjsCall& call) { return unary(call, "Exp", [](double x) { return std::exp(x); }); }
-Result<TfjsValues> logarithm(const TfjsCall& call) { return unary(call, "Log", [](double x) { return std::log(x); }); }
-Result<TfjsValues> negate(const TfjsCall& call) { return unary(call, "Neg", [](double x) { return -x; }); }
-Result<TfjsValues> floor(const TfjsCall& call) { return unary(call, "Floor", [](double x) { return std::floor(x); }); }
-Result<TfjsValues> ceil(const TfjsCall& call) { return unary(call, "Ceil", [](double x) { return std::ceil(x); }); }
-Result<TfjsValues> round_even(const TfjsCall& call) { return unary(call, "Round", [](double x) { return std::nearbyint(x); }); }
-Result<TfjsValues> tangent(const TfjsCall& call) { return unary(call, "Tanh", [](double x) { return std::tanh(x); }); }
-Result<TfjsValues> reciprocal(const TfjsCall& call) { return unary(call, "Reciprocal", [](double x) { return 1 / x; }); }
-Result<TfjsValues> elu(const TfjsCall& call) { return unary(call, "Elu", [](double x) { return x < 0 ? std::expm1(x) : x; }); }
-Result<TfjsValues> softplus(const TfjsCall& call) { return unary(call, "Softplus", [](double x) { return std::log1p(std::exp(x)); }); }
+Result<TfjsValues> absolute(const TfjsCall& call) {
+  return unary(call, "Abs", [](double x) { return std::abs(x); });
+}
+Result<TfjsValues> square_root(const TfjsCall& call) {
+  return unary(call, "Sqrt", [](double x) { return std::sqrt(x); });
+}
+Result<TfjsValues> exponential(const TfjsCall& call) {
+  return unary(call, "Exp", [](double x) { return std::exp(x); });
+}
+Result<TfjsValues> logarithm(const TfjsCall& call) {
+  return unary(call, "Log", [](double x) { return std::log(x); });
+}
+Result<TfjsValues> negate(const TfjsCall& call) {
+  return unary(call, "Neg", [](double x) { return -x; });
+}
+Result<TfjsValues> floor(const TfjsCall& call) {
+  return unary(call, "Floor", [](double x) { return std::floor(x); });
+}
+Result<TfjsValues> ceil(const TfjsCall& call) {
+  return unary(call, "Ceil", [](double x) { return std::ceil(x); });
+}
+Result<TfjsValues> round_even(const TfjsCall& call) {
+  return unary(call, "Round", [](double x) { return std::nearbyint(x); });
+}
+Result<TfjsValues> tangent(const TfjsCall& call) {
+  return unary(call, "Tanh", [](double x) { return std::tanh(x); });
+}
+Result<TfjsValues> reciprocal(const TfjsCall& call) {
+  return unary(call, "Reciprocal", [](double x) { return 1 / x; });
+}
+Result<TfjsValues> elu(const TfjsCall& call) {
+  return unary(call, "Elu", [](double x) { return x < 0 ? std::expm1(x) : x; });
+}
+Result<TfjsValues> softplus(const TfjsCall& call) {
+  return unary(call, "Softplus", [](double x) { return std::log1p(std::exp(x)); });
+}
 
 Result<TfjsValues> square(const TfjsCall& call) {
   VERGE_TRY(const auto x, call.input(0));
@@ -238,7 +270,8 @@ Result<std::vector<std::size_t>> reduced_axes(const TfjsCall& call, const TfjsVa
   std::vector<std::size_t> sorted;
   for (auto axis : axes) {
     if (axis < 0) axis += static_cast<std::int64_t>(x.rank());
-    if (axis < 0 || axis >= static_cast<std::int64_t>(x.rank())) return call.refuse(fmt::format("axis {} is outside {}", axis, shape_text(x.shape)));
+    if (axis < 0 || axis >= static_cast<std::int64_t>(x.rank()))
+      return call.refuse(fmt::format("axis {} is outside {}", axis, shape_text(x.shape)));
     sorted.push_back(static_cast<std::size_t>(axis));
   }
   std::sort(sorted.begin(), sorted.end());
@@ -254,7 +287,8 @@ struct Reduction {
 
 Constant reduce_known(const Constant& x, const std::vector<std::size_t>& axes, const Reduction& reduction) {
   auto result = models::reduce(x, axes, reduction.start, reduction.fold);
-  const double length = static_cast<double>(x.values.size()) / std::max<double>(1, static_cast<double>(result.values.size()));
+  const double length =
+      static_cast<double>(x.values.size()) / std::max<double>(1, static_cast<double>(result.values.size()));
   if (reduction.operation == "ReduceMean") result = map(result, [length](double sum) { return sum / length; });
   return map(result, [](double value) { return value; });
 }
@@ -264,8 +298,7 @@ GraphBuilder::Edge write_reduction(const TfjsCall& call, const TfjsValue& x, con
   auto& graph = call.emit.graph();
   const auto edge = call.emit.as_it_lies(x);
   std::vector<std::int64_t> lying;
-  for (const auto axis : axes)
-    lying.push_back(std::find(x.order.begin(), x.order.end(), axis) - x.order.begin());
+  for (const auto axis : axes) lying.push_back(std::find(x.order.begin(), x.order.end(), axis) - x.order.begin());
   std::sort(lying.begin(), lying.end());
   if (reduction.operation == "ReduceMean" && x.rank() == 4 && lying == std::vector<std::int64_t>{2, 3})
     return graph.add("GlobalAveragePool", {edge});
@@ -352,7 +385,8 @@ Result<TfjsValues> matrix_product(const TfjsCall& call) {
     edges.push_back(call.emit.edge_of(call.emit.reshape(bias, {bias.count()})));
     fused.erase(fused.begin());
   }
-  const auto edge = call.emit.graph().add("Gemm", std::move(edges), {{"transA", int{turns_x}}, {"transB", int{turns_y}}});
+  const auto edge =
+      call.emit.graph().add("Gemm", std::move(edges), {{"transA", int{turns_x}}, {"transB", int{turns_y}}});
   TfjsValue value = call.emit.made(edge, {rows, columns}, ElementType::float32);
   for (const auto& name : fused) {
     VERGE_TRY(value, activate(call, value, name));
@@ -396,19 +430,62 @@ Result<TfjsValue> activate(const TfjsCall& call, const TfjsValue& x, const std::
 }
 
 void add_arithmetic_operators(TfjsOperators& operators) {
-  const TfjsOperators added{
-      {"Add", add}, {"AddV2", add}, {"BiasAdd", add}, {"AddN", add_many}, {"Sub", subtract}, {"Mul", multiply},
-      {"RealDiv", divide}, {"Div", divide}, {"Pow", power}, {"FloorDiv", floor_divide}, {"FloorMod", floor_modulo},
-      {"SquaredDifference", squared_difference}, {"Minimum", minimum}, {"Maximum", maximum}, {"Equal", equal},
-      {"NotEqual", not_equal}, {"Greater", greater}, {"GreaterEqual", greater_equal}, {"Less", less},
-      {"LessEqual", less_equal}, {"LogicalAnd", logical_and}, {"LogicalOr", logical_or}, {"LogicalNot", logical_not},
-      {"Select", select}, {"SelectV2", select}, {"Prelu", prelu}, {"Relu", relu}, {"Relu6", relu6},
-      {"LeakyRelu", leaky_relu}, {"Elu", elu}, {"Softplus", softplus}, {"Sigmoid", sigmoid}, {"Tanh", tangent},
-      {"Softmax", softmax}, {"Abs", absolute}, {"Sqrt", square_root}, {"Rsqrt", reciprocal_root}, {"Square", square},
-      {"Exp", exponential}, {"Log", logarithm}, {"Neg", negate}, {"Floor", floor}, {"Ceil", ceil}, {"Round", round_even},
-      {"Reciprocal", reciprocal}, {"Cast", cast}, {"Mean", mean}, {"Sum", sum}, {"Prod", product}, {"Max", largest},
-      {"Min", smallest}, {"ArgMax", arg_max}, {"ArgMin", arg_min}, {"TopKV2", top_k}, {"MatMul", matrix_product},
-      {"_FusedMatMul", matrix_product}};
+  const TfjsOperators added{{"Add", add},
+                            {"AddV2", add},
+                            {"BiasAdd", add},
+                            {"AddN", add_many},
+                            {"Sub", subtract},
+                            {"Mul", multiply},
+                            {"RealDiv", divide},
+                            {"Div", divide},
+                            {"Pow", power},
+                            {"FloorDiv", floor_divide},
+                            {"FloorMod", floor_modulo},
+                            {"SquaredDifference", squared_difference},
+                            {"Minimum", minimum},
+                            {"Maximum", maximum},
+                            {"Equal", equal},
+                            {"NotEqual", not_equal},
+                            {"Greater", greater},
+                            {"GreaterEqual", greater_equal},
+                            {"Less", less},
+                            {"LessEqual", less_equal},
+                            {"LogicalAnd", logical_and},
+                            {"LogicalOr", logical_or},
+                            {"LogicalNot", logical_not},
+                            {"Select", select},
+                            {"SelectV2", select},
+                            {"Prelu", prelu},
+                            {"Relu", relu},
+                            {"Relu6", relu6},
+                            {"LeakyRelu", leaky_relu},
+                            {"Elu", elu},
+                            {"Softplus", softplus},
+                            {"Sigmoid", sigmoid},
+                            {"Tanh", tangent},
+                            {"Softmax", softmax},
+                            {"Abs", absolute},
+                            {"Sqrt", square_root},
+                            {"Rsqrt", reciprocal_root},
+                            {"Square", square},
+                            {"Exp", exponential},
+                            {"Log", logarithm},
+                            {"Neg", negate},
+                            {"Floor", floor},
+                            {"Ceil", ceil},
+                            {"Round", round_even},
+                            {"Reciprocal", reciprocal},
+                            {"Cast", cast},
+                            {"Mean", mean},
+                            {"Sum", sum},
+                            {"Prod", product},
+                            {"Max", largest},
+                            {"Min", smallest},
+                            {"ArgMax", arg_max},
+                            {"ArgMin", arg_min},
+                            {"TopKV2", top_k},
+                            {"MatMul", matrix_product},
+                            {"_FusedMatMul", matrix_product}};
   operators.insert(added.begin(), added.end());
 }
 

@@ -1,11 +1,10 @@
 #include "models/tfjs_graph.h"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <fmt/format.h>
 #include <set>
 
 #include "base/bytes.h"
@@ -43,7 +42,8 @@ std::optional<ElementType> element_type(std::string_view name) {
 }
 
 Error bad_attribute(const TfjsNode& node, std::string_view key) {
-  return refuse(fmt::format("node \"{}\" ({}): attribute \"{}\" has an unexpected form", node.name, node.operation, key));
+  return refuse(
+      fmt::format("node \"{}\" ({}): attribute \"{}\" has an unexpected form", node.name, node.operation, key));
 }
 
 const Json* find_attribute(const TfjsNode& node, std::string_view key, std::string_view kind) {
@@ -138,9 +138,12 @@ double stored_value(const WeightEntry& entry, const char* bytes) {
     return entry.type == ElementType::float32 ? value : std::round(value);
   }
   switch (entry.type) {
-    case ElementType::int32: return load(std::int32_t{});
-    case ElementType::boolean: return load(std::uint8_t{});
-    default: return static_cast<double>(load(float{}));
+    case ElementType::int32:
+      return load(std::int32_t{});
+    case ElementType::boolean:
+      return load(std::uint8_t{});
+    default:
+      return static_cast<double>(load(float{}));
   }
 }
 
@@ -234,8 +237,9 @@ Result<Json> parse_model_json(std::string_view text) {
   VERGE_TRY(auto model, parse_json(text));
   const Json* nodes = find_member(model, {"modelTopology", "node"});
   if (!nodes || !nodes->is_array())
-    return refuse("this is not a TensorFlow.js graph model (modelTopology.node is missing); "
-                  "layers models must be converted with --output_format=tfjs_graph_model first");
+    return refuse(
+        "this is not a TensorFlow.js graph model (modelTopology.node is missing); "
+        "layers models must be converted with --output_format=tfjs_graph_model first");
   const Json* manifest = find_member(model, {"weightsManifest"});
   if (!manifest || !manifest->is_array()) return refuse("weightsManifest is missing");
   return model;
@@ -299,7 +303,8 @@ Result<ElementType> TfjsNode::type(std::string_view key, ElementType fallback) c
   if (!value->is_string()) return bad_attribute(*this, key);
   const auto type = element_type(value->get_ref<const std::string&>());
   if (!type)
-    return refuse(fmt::format("node \"{}\" ({}): type {} is not supported", name, operation, value->get<std::string>()));
+    return refuse(
+        fmt::format("node \"{}\" ({}): type {} is not supported", name, operation, value->get<std::string>()));
   return *type;
 }
 

@@ -31,7 +31,8 @@ TEST(TfjsGraph, ReadsQuantisedWeights) {
   EXPECT_THAT(weight_of(TinyTfjs().weight("w", {4}, "float32", half, {{"dtype", "float16"}})),
               ElementsAre(1, -2, 5.9604644775390625e-08, 65504));
   const Json byte{{"dtype", "uint8"}, {"scale", 0.5}, {"min", -1}};
-  EXPECT_THAT(weight_of(TinyTfjs().weight("w", {3}, "float32", std::string("\x00\x02\xFF", 3), byte)), ElementsAre(-1, 0, 126.5));
+  EXPECT_THAT(weight_of(TinyTfjs().weight("w", {3}, "float32", std::string("\x00\x02\xFF", 3), byte)),
+              ElementsAre(-1, 0, 126.5));
   const Json word{{"dtype", "uint16"}, {"scale", 0.25}, {"min", 0}};
   EXPECT_THAT(weight_of(TinyTfjs().weight("w", {1}, "float32", std::string("\x00\x01", 2), word)), ElementsAre(64));
   EXPECT_THAT(weight_of(TinyTfjs().weight("w", {2}, "int32", std::string("\x01\x03", 2), byte)), ElementsAre(-1, 1))
@@ -60,8 +61,12 @@ TEST(TfjsGraph, RefusesBrokenFiles) {
   auto quantised = good.json();
   quantised["weightsManifest"][0]["weights"][0]["quantization"] = {{"dtype", "int4"}};
   const std::vector<Broken> rows{
-      {"not JSON", "{", {}, ErrorCode::invalid_argument, "1:"},
-      {"a layers model", R"({"modelTopology": {"model_config": {}}, "weightsManifest": []})", {}, ErrorCode::invalid_argument, "not a TensorFlow.js graph model"},
+      {"not JSON", "{", {}, ErrorCode::invalid_argument, "line 1, column 2"},
+      {"a layers model",
+       R"({"modelTopology": {"model_config": {}}, "weightsManifest": []})",
+       {},
+       ErrorCode::invalid_argument,
+       "not a TensorFlow.js graph model"},
       {"no manifest", R"({"modelTopology": {"node": []}})", {}, ErrorCode::invalid_argument, "weightsManifest"},
       {"weights cut off", good.text(), cut, ErrorCode::corrupt, "needs 8 bytes, the weight files have 7 left"},
       {"weights left over", good.text(), longer, ErrorCode::corrupt, "1 bytes"},
@@ -104,7 +109,10 @@ TEST(TfjsGraph, ReadsFiles) {
 }
 
 TEST(TfjsGraph, NamesABadAttribute) {
-  TfjsNode node{"n", "Conv2D", {}, {{"strides", integers_attribute({1, 2})}, {"padding", {{"s", "%%"}}}, {"axis", {{"i", "two"}}}}};
+  TfjsNode node{"n",
+                "Conv2D",
+                {},
+                {{"strides", integers_attribute({1, 2})}, {"padding", {{"s", "%%"}}}, {"axis", {{"i", "two"}}}}};
   EXPECT_THAT(*node.integers("strides"), ElementsAre(1, 2));
   EXPECT_EQ(*node.integer("absent", 5), 5);
   const auto padding = node.text("padding", "");

@@ -1,9 +1,8 @@
 #include "models/tfjs_importer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+#include <fmt/format.h>
 #include <unordered_map>
 
 #include "models/simplify.h"
@@ -55,10 +54,9 @@ class Importer {
   Result<OnnxModel> run() {
     VERGE_TRY(const auto wanted, wanted_outputs());
     VERGE_TRY(const auto order, execution_order(wanted));
-    for (const auto* node : order) {
-      auto done = convert_node(*node);
-      if (!done) return std::move(done).error().within(fmt::format("operator {} at \"{}\"", node->operation, node->name));
-    }
+    VERGE_CHECK(declare_inputs(order));
+    for (const auto* node : order)
+      if (node->operation != "Placeholder") VERGE_CHECK(convert_in_place(*node));
     VERGE_CHECK(write_outputs(wanted));
     VERGE_TRY(auto model, graph_.finish());
     simplify(model.graph);
@@ -128,7 +126,8 @@ class Importer {
       for (const auto& input : node->inputs) {
         const auto found = nodes_.find(parse_source(input).node);
         if (found == nodes_.end())
-          return Error{ErrorCode::corrupt, fmt::format("node \"{}\" reads \"{}\", which is not there", node->name, input)};
+          return Error{ErrorCode::corrupt,
+                       fmt::format("node \"{}\" reads \"{}\", which is not there", node->name, input)};
         const auto seen = marks[found->second];
         // Only the path from an output down to this node is open.
         if (seen == Mark::open)
@@ -139,12 +138,29 @@ class Importer {
     return order;
   }
 
+  /// Inputs keep the file's order, whichever is read first.
+  Status declare_inputs(const std::vector<const TfjsNode*>& needed) {
+    for (const auto& node : source_.nodes) {
+      const bool is_read = std::find(needed.begin(), needed.end(), &node) != needed.end();
+      if (node.operation == "Placeholder" && is_read) VERGE_CHECK(convert_in_place(node));
+    }
+    return Done{};
+  }
+
+  /// As convert_node; an error names the operator and its place.
+  Status convert_in_place(const TfjsNode& node) {
+    auto done = convert_node(node);
+    if (done) return done;
+    return std::move(done).error().within(fmt::format("operator {} at \"{}\"", node.operation, node.name));
+  }
+
   Status convert_node(const TfjsNode& node) {
     if (node.operation == "Placeholder") return convert_placeholder(node);
     if (node.operation == "Const") return convert_weight(node);
     const auto found = operators().find(node.operation);
     if (found == operators().end())
-      return Error{ErrorCode::invalid_argument, "it is not supported; `verge model import --help` lists those that are"};
+      return Error{ErrorCode::invalid_argument,
+                   "it is not supported; `verge model import --help` lists those that are"};
     TfjsValues inputs;
     for (const auto& text : node.inputs) {
       const auto source = parse_source(text);
@@ -187,7 +203,9 @@ class Importer {
     if (dimensions && dimensions->is_array()) {
       for (const auto& dimension : *dimensions) {
         const auto found = dimension.find("size");
-        const auto text = found == dimension.end() ? "-1" : found->is_string() ? found->get<std::string>() : found->dump();
+        const auto text = found == dimension.end() ? "-1"
+                          : found->is_string()     ? found->get<std::string>()
+                                                   : found->dump();
         shape.push_back(std::strtoll(text.c_str(), nullptr, 10));
       }
     }
@@ -203,9 +221,8 @@ class Importer {
     for (const auto& output : wanted) {
       const auto& values = values_.at(output.source.node);
       if (output.source.index >= values.size())
-        return Error{ErrorCode::invalid_argument,
-                     fmt::format("output \"{}\": node \"{}\" has {} outputs", output.name, output.source.node,
-                                 values.size())};
+        return Error{ErrorCode::invalid_argument, fmt::format("output \"{}\": node \"{}\" has {} outputs", output.name,
+                                                              output.source.node, values.size())};
       const auto& value = values[output.source.index];
       graph_.output(output.name, emit_.edge_of(value), value.type, value.shape);
     }
@@ -229,8 +246,7 @@ Result<OnnxModel> import_tfjs(const TfjsGraph& graph, const TfjsImportOptions& o
 Result<OnnxModel> import_tfjs(const std::filesystem::path& json_path, const TfjsImportOptions& options) {
   VERGE_TRY(const auto graph, read_tfjs_graph(json_path));
   auto model = import_tfjs(graph, options);
-  if (!model)
-    return std::move(model).error().within(fmt::format("import model \"{}\"", json_path.filename().string()));
+  if (!model) return std::move(model).error().within(fmt::format("import model \"{}\"", json_path.filename().string()));
   return model;
 }
 

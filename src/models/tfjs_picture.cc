@@ -1,9 +1,8 @@
 // Convolution, pooling, resizing, padding: operators that ONNX wants with the channels first.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <fmt/format.h>
 
 #include "models/tfjs_operators.h"
 
@@ -77,7 +76,8 @@ Result<TfjsValues> convolve(const TfjsCall& call, bool is_depthwise) {
   const auto in = filter->shape[2], out = is_depthwise ? in * filter->shape[3] : filter->shape[3];
   const auto channels = x.shape[3];
   if (in == 0 || channels % in != 0 || (is_depthwise && channels != in))
-    return call.refuse(fmt::format("the filter {} does not fit the picture {}", shape_text(filter->shape), shape_text(x.shape)));
+    return call.refuse(
+        fmt::format("the filter {} does not fit the picture {}", shape_text(filter->shape), shape_text(x.shape)));
   Window window;
   window.kernel = {filter->shape[0], filter->shape[1]};
   VERGE_TRY(window.stride, picture_axes(call, "strides"));
@@ -92,16 +92,17 @@ Result<TfjsValues> convolve(const TfjsCall& call, bool is_depthwise) {
   VERGE_TRY(auto fused, call.node.texts("fused_ops"));
   if (!fused.empty() && fused.front() == "BiasAdd") {
     VERGE_TRY(const auto bias, call.input(2));
-    if (bias.count() != out) return call.refuse(fmt::format("the bias {} does not fit {} channels", shape_text(bias.shape), out));
+    if (bias.count() != out)
+      return call.refuse(fmt::format("the bias {} does not fit {} channels", shape_text(bias.shape), out));
     edges.push_back(call.emit.edge_of(call.emit.reshape(bias, {out})));
     fused.erase(fused.begin());
   }
   auto attributes = window.attributes();
   attributes.emplace_back("dilations", std::initializer_list<std::int64_t>{window.dilation[0], window.dilation[1]});
   attributes.emplace_back("group", is_depthwise ? in : channels / in);
-  TfjsValue value = call.emit.made(graph.add("Conv", std::move(edges), std::move(attributes)),
-                                   {x.shape[0], window.output[0], window.output[1], out}, ElementType::float32,
-                                   channels_first);
+  TfjsValue value =
+      call.emit.made(graph.add("Conv", std::move(edges), std::move(attributes)),
+                     {x.shape[0], window.output[0], window.output[1], out}, ElementType::float32, channels_first);
   for (const auto& name : fused) {
     VERGE_TRY(value, activate(call, value, name));
   }
@@ -120,8 +121,10 @@ Result<TfjsValues> pool(const TfjsCall& call, std::string_view operation) {
   VERGE_CHECK(fit_window(call, x, window));
   auto attributes = window.attributes();
   if (operation == "AveragePool") attributes.emplace_back("count_include_pad", 0);
-  const auto edge = call.emit.graph().add(std::string(operation), {call.emit.edge_of(x, channels_first)}, std::move(attributes));
-  return one(call.emit.made(edge, {x.shape[0], window.output[0], window.output[1], x.shape[3]}, x.type, channels_first));
+  const auto edge =
+      call.emit.graph().add(std::string(operation), {call.emit.edge_of(x, channels_first)}, std::move(attributes));
+  return one(
+      call.emit.made(edge, {x.shape[0], window.output[0], window.output[1], x.shape[3]}, x.type, channels_first));
 }
 Result<TfjsValues> max_pool(const TfjsCall& call) { return pool(call, "MaxPool"); }
 Result<TfjsValues> average_pool(const TfjsCall& call) { return pool(call, "AveragePool"); }
@@ -140,10 +143,9 @@ Result<TfjsValues> resize(const TfjsCall& call, bool is_bilinear) {
   if (!is_bilinear)
     attributes.emplace_back("nearest_mode", aligns_corners || has_half_pixels ? "round_prefer_ceil" : "floor");
   auto& graph = call.emit.graph();
-  const auto edge = graph.add("Resize",
-                              {call.emit.edge_of(x, channels_first), "", "",
-                               graph.ints({x.shape[0], x.shape[3], size[0], size[1]})},
-                              std::move(attributes));
+  const auto edge = graph.add(
+      "Resize", {call.emit.edge_of(x, channels_first), "", "", graph.ints({x.shape[0], x.shape[3], size[0], size[1]})},
+      std::move(attributes));
   return one(call.emit.made(edge, {x.shape[0], size[0], size[1], x.shape[3]}, x.type, channels_first));
 }
 Result<TfjsValues> resize_bilinear(const TfjsCall& call) { return resize(call, true); }
@@ -186,7 +188,8 @@ Result<TfjsValues> batch_normalisation(const TfjsCall& call) {
     if (statistic.shape != Dimensions{x.shape[3]}) return call.refuse("its statistics do not fit the channels");
     edges.push_back(call.emit.edge_of(statistic));
   }
-  const auto edge = call.emit.graph().add("BatchNormalization", std::move(edges), {{"epsilon", static_cast<float>(epsilon)}});
+  const auto edge =
+      call.emit.graph().add("BatchNormalization", std::move(edges), {{"epsilon", static_cast<float>(epsilon)}});
   return one(call.emit.made(edge, x.shape, x.type, channels_first));
 }
 

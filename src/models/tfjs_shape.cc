@@ -1,8 +1,7 @@
 // Operators that move, cut, join and make values without computing with them.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 
 #include "models/tfjs_operators.h"
@@ -104,7 +103,8 @@ Status check_joinable(const TfjsCall& call, std::size_t count, std::size_t axis)
     Dimensions shape = call.inputs[i].shape;
     if (shape.size() == first.rank()) shape[axis] = first.shape[axis];
     if (shape != first.shape || call.inputs[i].type != first.type)
-      return call.refuse(fmt::format("{} and {} do not fit", shape_text(first.shape), shape_text(call.inputs[i].shape)));
+      return call.refuse(
+          fmt::format("{} and {} do not fit", shape_text(first.shape), shape_text(call.inputs[i].shape)));
   }
   return Done{};
 }
@@ -125,7 +125,8 @@ TfjsValue join(TfjsEmitter& emit, const TfjsValues& values, std::size_t axis) {
   std::vector<GraphBuilder::Edge> edges;
   for (const auto& value : values) edges.push_back(emit.edge_of(value, leader->order));
   const auto at = length(place_in(leader->order, axis));
-  return emit.made(emit.graph().add("Concat", std::move(edges), {{"axis", at}}), std::move(shape), leader->type, leader->order);
+  return emit.made(emit.graph().add("Concat", std::move(edges), {{"axis", at}}), std::move(shape), leader->type,
+                   leader->order);
 }
 
 Result<TfjsValues> concatenate_values(const TfjsCall& call) {
@@ -292,7 +293,8 @@ Result<TfjsValues> strided_slice(const TfjsCall& call) {
   VERGE_TRY(const auto ends, call.integer_input(2));
   VERGE_TRY(const auto steps, call.integer_input(3));
   VERGE_TRY(const auto masks, read_masks(call));
-  if (ends.size() != begins.size() || steps.size() != begins.size()) return call.refuse("begin, end and strides differ in length");
+  if (ends.size() != begins.size() || steps.size() != begins.size())
+    return call.refuse("begin, end and strides differ in length");
   std::vector<Cut> cuts;
   Dimensions shape;
   std::size_t axis = 0;
@@ -301,11 +303,13 @@ Result<TfjsValues> strided_slice(const TfjsCall& call) {
       shape.push_back(1);
       continue;
     }
-    if (axis >= x.rank() || steps[i] == 0) return call.refuse(fmt::format("the slice does not fit {}", shape_text(x.shape)));
+    if (axis >= x.rank() || steps[i] == 0)
+      return call.refuse(fmt::format("the slice does not fit {}", shape_text(x.shape)));
     const auto size = x.shape[axis];
     if (SliceMasks::has(masks.shrink, i)) {
       const auto at = begins[i] < 0 ? begins[i] + size : begins[i];
-      if (at < 0 || at >= size) return call.refuse(fmt::format("index {} lies outside {}", begins[i], shape_text(x.shape)));
+      if (at < 0 || at >= size)
+        return call.refuse(fmt::format("index {} lies outside {}", begins[i], shape_text(x.shape)));
       cuts.push_back({axis, at, 1, 1});
     } else {
       cuts.push_back(python_cut(axis, size, begins[i], ends[i], steps[i], SliceMasks::has(masks.begin, i),
@@ -337,14 +341,16 @@ Result<TfjsValues> gather(const TfjsCall& call) {
   Dimensions shape = x.shape;
   shape.erase(shape.begin() + length(at));
   shape.insert(shape.begin() + length(at), indices.shape.begin(), indices.shape.end());
-  const auto edge = call.emit.graph().add("Gather", {call.emit.edge_of(x), call.emit.edge_of(indices)}, {{"axis", length(at)}});
+  const auto edge =
+      call.emit.graph().add("Gather", {call.emit.edge_of(x), call.emit.edge_of(indices)}, {{"axis", length(at)}});
   return one(call.emit.made(edge, std::move(shape), x.type));
 }
 
 Result<TfjsValues> gather_points(const TfjsCall& call) {
   VERGE_TRY(const auto x, call.input(0));
   VERGE_TRY(const auto indices, call.input(1));
-  if (indices.rank() == 0 || indices.shape.back() > length(x.rank())) return call.refuse("the indices do not fit the input");
+  if (indices.rank() == 0 || indices.shape.back() > length(x.rank()))
+    return call.refuse("the indices do not fit the input");
   Dimensions shape(indices.shape.begin(), indices.shape.end() - 1);
   shape.insert(shape.end(), x.shape.begin() + indices.shape.back(), x.shape.end());
   const auto wide = call.emit.cast(indices, ElementType::int64);
@@ -373,7 +379,8 @@ Result<TfjsValues> range(const TfjsCall& call) {
   const double count = std::ceil((limit->values[0] - start->values[0]) / step->values[0]);
   if (count > static_cast<double>(made_count_max)) return call.refuse("it would be too long");
   Constant numbers{start->type, {}, {}};
-  for (double i = 0; i < count; ++i) numbers.values.push_back(rounded_to(start->type, start->values[0] + i * step->values[0]));
+  for (double i = 0; i < count; ++i)
+    numbers.values.push_back(rounded_to(start->type, start->values[0] + i * step->values[0]));
   numbers.shape = {length(numbers.values.size())};
   return one(known(std::move(numbers)));
 }
@@ -426,12 +433,14 @@ Result<TfjsValues> sparse_to_dense(const TfjsCall& call) {
   Constant dense{numbers->type, shape, {}};
   dense.values.assign(static_cast<std::size_t>(count_of(shape)), filling->values.front());
   const std::size_t count = places->values.size() / rank;
-  if (numbers->values.size() != count && numbers->values.size() != 1) return call.refuse("places and values differ in number");
+  if (numbers->values.size() != count && numbers->values.size() != 1)
+    return call.refuse("places and values differ in number");
   for (std::size_t i = 0; i < count; ++i) {
     std::int64_t at = 0;
     for (std::size_t axis = 0; axis < rank; ++axis) {
       const auto place = static_cast<std::int64_t>(places->values[i * rank + axis]);
-      if (place < 0 || place >= shape[axis]) return call.refuse(fmt::format("a place lies outside {}", shape_text(shape)));
+      if (place < 0 || place >= shape[axis])
+        return call.refuse(fmt::format("a place lies outside {}", shape_text(shape)));
       at = at * shape[axis] + place;
     }
     dense.values[static_cast<std::size_t>(at)] = numbers->values[numbers->values.size() == 1 ? 0 : i];

@@ -113,11 +113,14 @@ Result<TfjsValue> TfjsEmitter::elementwise(std::string_view operation, const Tfj
   const Order order = leader ? leader->order : identity_order(shape.size());
   std::vector<GraphBuilder::Edge> operands;
   for (const auto& value : values)
-    operands.push_back(leader ? operand(value, order) : edge_of(reshape(value, [&] {
-      Dimensions full(shape.size() - value.rank(), 1);
-      full.insert(full.end(), value.shape.begin(), value.shape.end());
-      return full;
-    }()), order));
+    operands.push_back(leader ? operand(value, order)
+                              : edge_of(reshape(value,
+                                                [&] {
+                                                  Dimensions full(shape.size() - value.rank(), 1);
+                                                  full.insert(full.end(), value.shape.begin(), value.shape.end());
+                                                  return full;
+                                                }()),
+                                        order));
   return made(graph_.add(std::string(operation), std::move(operands)), std::move(shape), result_type, order);
 }
 

@@ -1,12 +1,11 @@
 #include "packaging/archive.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <set>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "packaging/image_builder.h"
@@ -22,14 +21,17 @@ std::string blob_path(const std::string& digest) { return "blobs/sha256/" + dige
 Json archive_index(const Descriptor& manifest, const std::string& name) {
   Index index;
   index.manifests.push_back(manifest);
-  index.manifests.back().annotations = {{"org.opencontainers.image.ref.name", name}, {"io.containerd.image.name", name}};
+  index.manifests.back().annotations = {{"org.opencontainers.image.ref.name", name},
+                                        {"io.containerd.image.name", name}};
   return to_json(index);
 }
 
 Json docker_manifest(const Manifest& manifest, const std::string& name) {
   Json layers = Json::array();
   for (const auto& layer : manifest.layers) layers.push_back(blob_path(layer.digest));
-  return Json::array({{{"Config", blob_path(manifest.config.digest)}, {"RepoTags", Json::array({name})}, {"Layers", std::move(layers)}}});
+  return Json::array({{{"Config", blob_path(manifest.config.digest)},
+                       {"RepoTags", Json::array({name})},
+                       {"Layers", std::move(layers)}}});
 }
 
 }  // namespace

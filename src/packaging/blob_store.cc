@@ -1,14 +1,13 @@
 #include "packaging/blob_store.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/bytes.h"
 #include "base/disk.h"
@@ -100,8 +99,9 @@ Result<Descriptor> BlobWriter::finish(std::string_view expected) {
   Descriptor descriptor{{}, state_->hash.digest(), state_->size, {}, {}};
   state_->is_resumable = false;
   if (!expected.empty() && descriptor.digest != expected)
-    return Error{ErrorCode::corrupt, fmt::format("the blob should be {}, what came is {} ({} bytes); it was thrown away",
-                                                 expected, descriptor.digest, descriptor.size_bytes)};
+    return Error{ErrorCode::corrupt,
+                 fmt::format("the blob should be {}, what came is {} ({} bytes); it was thrown away", expected,
+                             descriptor.digest, descriptor.size_bytes)};
   if (::fsync(state_->file) != 0) return from_errno("sync", state_->path);
   const auto target = state_->store / "blobs" / "sha256" / hex_of(descriptor.digest);
   if (::rename(state_->path.c_str(), target.c_str()) != 0) return from_errno("store blob", target);
@@ -133,7 +133,8 @@ bool BlobStore::has(std::string_view digest) const {
 }
 
 Result<std::uint64_t> BlobStore::size_of(std::string_view digest) const {
-  if (!is_digest(digest)) return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is not a sha256 digest", digest)};
+  if (!is_digest(digest))
+    return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is not a sha256 digest", digest)};
   std::error_code error;
   const auto size = fs::file_size(path_of(digest), error);
   if (error) return Error{ErrorCode::not_found, fmt::format("blob {} is not in the store", digest)};
@@ -161,7 +162,8 @@ Result<BlobWriter> BlobStore::writer(std::uint64_t size_max) {
 }
 
 Result<BlobWriter> BlobStore::resume(std::string_view digest, std::uint64_t size_max) {
-  if (!is_digest(digest)) return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is not a sha256 digest", digest)};
+  if (!is_digest(digest))
+    return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is not a sha256 digest", digest)};
   auto state = std::make_unique<BlobWriter::State>();
   state->store = folder_;
   state->path = folder_ / "partial" / hex_of(digest);
@@ -186,7 +188,8 @@ Result<std::string> BlobStore::read(std::string_view digest, std::size_t bytes_m
   VERGE_CHECK(size_of(digest));
   VERGE_TRY(auto bytes, read_file(path_of(digest), bytes_max));
   if (sha256_digest(bytes) != digest)
-    return Error{ErrorCode::corrupt, fmt::format("blob {} has been changed on disk; remove it and fetch it again", digest)};
+    return Error{ErrorCode::corrupt,
+                 fmt::format("blob {} has been changed on disk; remove it and fetch it again", digest)};
   return bytes;
 }
 
@@ -199,7 +202,8 @@ Status BlobStore::remove(std::string_view digest) {
 std::vector<std::string> BlobStore::digests() const {
   std::vector<std::string> found;
   std::error_code error;
-  for (fs::directory_iterator entry(folder_ / "blobs" / "sha256", error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(folder_ / "blobs" / "sha256", error), end; !error && entry != end;
+       entry.increment(error)) {
     auto digest = "sha256:" + entry->path().filename().string();
     if (is_digest(digest)) found.push_back(std::move(digest));
   }

@@ -1,11 +1,10 @@
 #include "packaging/closure.h"
 
-#include <elf.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <elf.h>
+#include <fmt/format.h>
 #include <optional>
 
 #include "base/disk.h"
@@ -43,7 +42,8 @@ struct Segments {
   /// Where an address of memory lies in the file.
   std::optional<std::uint64_t> offset_of(std::uint64_t address) const {
     for (const auto& load : loads)
-      if (address >= load.p_vaddr && address - load.p_vaddr < load.p_filesz) return load.p_offset + (address - load.p_vaddr);
+      if (address >= load.p_vaddr && address - load.p_vaddr < load.p_filesz)
+        return load.p_offset + (address - load.p_vaddr);
     return std::nullopt;
   }
 };
@@ -170,7 +170,8 @@ Result<ElfInfo> parse_elf(std::string_view bytes) {
   if (header->e_machine == EM_X86_64) info.architecture = "amd64";
   if (header->e_machine == EM_AARCH64) info.architecture = "arm64";
   if (info.architecture.empty())
-    return Error{ErrorCode::invalid_argument, fmt::format("its machine {} is neither amd64 nor arm64", header->e_machine)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("its machine {} is neither amd64 nor arm64", header->e_machine)};
   VERGE_TRY(const auto segments, read_segments(bytes, *header));
   if (segments.interpreter) info.interpreter = text_at(bytes, segments.interpreter->p_offset).value_or("");
   VERGE_CHECK(read_dynamic(bytes, segments, info));
@@ -222,7 +223,8 @@ std::vector<std::string> package_paths(const fs::path& file) {
 }
 
 Result<std::string> query(std::vector<std::string> arguments) {
-  VERGE_TRY(auto output, run_process({std::move(arguments), {{"LC_ALL", "C"}}, {}, {}, false}, std::chrono::seconds(60)));
+  VERGE_TRY(auto output,
+            run_process({std::move(arguments), {{"LC_ALL", "C"}}, {}, {}, false}, std::chrono::seconds(60)));
   return std::move(output.output);
 }
 
@@ -282,7 +284,8 @@ Result<std::vector<PackageNotice>> find_packages(const std::vector<fs::path>& fi
     notice.licence_source = fs::canonical(notice.licence_file, error);
     if (error)
       return Error{ErrorCode::not_found, fmt::format("package {} has no copyright file at {}; an image must not go "
-                                                     "without it", notice.name, notice.licence_file)};
+                                                     "without it",
+                                                     notice.name, notice.licence_file)};
     notices.push_back(std::move(notice));
   }
   std::sort(notices.begin(), notices.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

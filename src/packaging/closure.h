@@ -17,10 +17,10 @@
 namespace verge::packaging {
 
 struct ElfInfo {
-  std::string architecture;          ///< "amd64", "arm64"
-  std::string interpreter;           ///< "/lib64/ld-linux-x86-64.so.2", empty for libraries.
-  std::string name;                  ///< DT_SONAME
-  std::vector<std::string> needed;   ///< Names of libraries, in the file's order.
+  std::string architecture;            ///< "amd64", "arm64"
+  std::string interpreter;             ///< "/lib64/ld-linux-x86-64.so.2", empty for libraries.
+  std::string name;                    ///< DT_SONAME
+  std::vector<std::string> needed;     ///< Names of libraries, in the file's order.
   std::vector<std::string> run_paths;  ///< Folders, $ORIGIN not yet replaced.
 };
 /// Errors: invalid_argument (not an ELF file of a known kind), corrupt, not_found.
@@ -39,8 +39,8 @@ using Closure = std::map<std::string, std::filesystem::path>;
 Result<Closure> find_closure(const std::vector<std::filesystem::path>& files, const ClosureOptions& options = {});
 
 struct PackageNotice {
-  std::string name, version;   ///< Debian's, or what the caller says for files that are no package's.
-  std::string licence_file;    ///< In the image: "/usr/share/doc/libc6/copyright"
+  std::string name, version;  ///< Debian's, or what the caller says for files that are no package's.
+  std::string licence_file;   ///< In the image: "/usr/share/doc/libc6/copyright"
   std::filesystem::path licence_source;
 };
 /// The packages that own these files, sorted by name. Files without a package are returned in `unowned`.

@@ -1,9 +1,8 @@
 #include "packaging/gzip.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <zlib.h>
-
-#include <algorithm>
 
 namespace verge::packaging {
 namespace {
@@ -65,7 +64,8 @@ Result<std::string> gunzip(std::string_view bytes, std::size_t bytes_max) {
     text.append(buffer, 0, buffer.size() - stream.avail_out);
   }
   inflateEnd(&stream);
-  if (text.size() > bytes_max) return Error{ErrorCode::limit, fmt::format("unpacked, it has more than {} bytes", bytes_max)};
+  if (text.size() > bytes_max)
+    return Error{ErrorCode::limit, fmt::format("unpacked, it has more than {} bytes", bytes_max)};
   if (code != Z_STREAM_END) return Error{ErrorCode::corrupt, "the gzip data are damaged or cut off"};
   return text;
 }

@@ -12,9 +12,9 @@
 namespace verge::packaging {
 
 struct Image {
-  ImageConfig config;          ///< diff_ids are filled from `layers` when it is written.
-  std::vector<Layer> layers;   ///< Lowest first; shared runtime layers are simply named by digest.
-  Annotations annotations;     ///< Of the manifest.
+  ImageConfig config;         ///< diff_ids are filled from `layers` when it is written.
+  std::vector<Layer> layers;  ///< Lowest first; shared runtime layers are simply named by digest.
+  Annotations annotations;    ///< Of the manifest.
 };
 
 /// Writes configuration and manifest; the layers must be in the store. Equal images give equal digests.

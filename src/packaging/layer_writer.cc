@@ -1,8 +1,7 @@
 #include "packaging/layer_writer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "packaging/gzip.h"
 #include "packaging/tar_stream.h"
@@ -44,11 +43,11 @@ bool stays_inside(const fs::path& root, const fs::path& link, const fs::path& ta
 
 Status LayerWriter::add(std::string_view path, Entry entry) {
   const auto plain = plain_path(path);
-  if (plain.empty()) return refuse(fmt::format("\"{}\" cannot be a path in an image; write it absolute and without \"..\"", path));
+  if (plain.empty())
+    return refuse(fmt::format("\"{}\" cannot be a path in an image; write it absolute and without \"..\"", path));
   for (auto slash = plain.find('/'); slash != std::string::npos; slash = plain.find('/', slash + 1)) {
     auto& parent = entries_[plain.substr(0, slash)];
-    if (parent.kind != Kind::folder)
-      return refuse(fmt::format("\"{}\" lies below a file of this layer", path));
+    if (parent.kind != Kind::folder) return refuse(fmt::format("\"{}\" lies below a file of this layer", path));
   }
   entries_[plain] = std::move(entry);
   if (entries_.size() > options_.entries_max)
@@ -76,7 +75,8 @@ Status LayerWriter::add_tree(std::string_view path, const fs::path& source) {
   if (error || kind == fs::file_type::not_found)
     return Error{ErrorCode::not_found, fmt::format("\"{}\" is not there", source.string())};
   if (kind == fs::file_type::regular) return add_file(path, source, is_executable(source) ? 0755 : 0644);
-  if (kind != fs::file_type::directory) return refuse(fmt::format("\"{}\" is neither file nor folder", source.string()));
+  if (kind != fs::file_type::directory)
+    return refuse(fmt::format("\"{}\" is neither file nor folder", source.string()));
   VERGE_CHECK(add_folder(path));
   for (fs::recursive_directory_iterator entry(source, error), end; !error && entry != end; entry.increment(error)) {
     const auto& found = entry->path();
@@ -89,13 +89,15 @@ Status LayerWriter::add_tree(std::string_view path, const fs::path& source) {
     } else if (type == fs::file_type::symlink) {
       const auto leads_to = fs::read_symlink(found, error);
       if (error || !stays_inside(source, found, leads_to))
-        return refuse(fmt::format("the link \"{}\" leads out of \"{}\"; copy the file instead", found.string(), source.string()));
+        return refuse(
+            fmt::format("the link \"{}\" leads out of \"{}\"; copy the file instead", found.string(), source.string()));
       VERGE_CHECK(add_link(target, leads_to.generic_string()));
     } else {
       return refuse(fmt::format("\"{}\" is a device, pipe or socket and cannot be packed", found.string()));
     }
   }
-  if (error) return Error{ErrorCode::unavailable, fmt::format("read folder \"{}\": {}", source.string(), error.message())};
+  if (error)
+    return Error{ErrorCode::unavailable, fmt::format("read folder \"{}\": {}", source.string(), error.message())};
   return Done{};
 }
 
@@ -122,10 +124,18 @@ Result<Layer> LayerWriter::write(BlobStore& store) const {
       TarStream::Owner{options_.user, options_.group});
   for (const auto& [path, entry] : entries_) {
     switch (entry.kind) {
-      case Kind::folder: VERGE_CHECK(tar.folder(path, entry.mode)); break;
-      case Kind::bytes: VERGE_CHECK(tar.file(path, entry.content, entry.mode)); break;
-      case Kind::file: VERGE_CHECK(tar.file_from(path, entry.source, entry.mode, options_.file_bytes_max)); break;
-      case Kind::link: VERGE_CHECK(tar.link(path, entry.content)); break;
+      case Kind::folder:
+        VERGE_CHECK(tar.folder(path, entry.mode));
+        break;
+      case Kind::bytes:
+        VERGE_CHECK(tar.file(path, entry.content, entry.mode));
+        break;
+      case Kind::file:
+        VERGE_CHECK(tar.file_from(path, entry.source, entry.mode, options_.file_bytes_max));
+        break;
+      case Kind::link:
+        VERGE_CHECK(tar.link(path, entry.content));
+        break;
     }
   }
   VERGE_CHECK(tar.finish());

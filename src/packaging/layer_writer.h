@@ -26,8 +26,8 @@ struct Layer {
 };
 
 struct LayerOptions {
-  std::uint32_t user = 0, group = 0;  ///< Owner of every entry.
-  int compression = 9;                ///< zlib's 1..9.
+  std::uint32_t user = 0, group = 0;                       ///< Owner of every entry.
+  int compression = 9;                                     ///< zlib's 1..9.
   std::uint64_t file_bytes_max = std::uint64_t{8} << 30U;  ///< ustar's own bound.
   std::size_t entries_max = 100'000;
 };
@@ -58,7 +58,7 @@ class LayerWriter {
   struct Entry {
     Kind kind = Kind::folder;
     unsigned mode = 0755;
-    std::string content;             ///< Bytes or the link's target.
+    std::string content;  ///< Bytes or the link's target.
     std::filesystem::path source;
   };
   Status add(std::string_view path, Entry entry);

@@ -1,8 +1,7 @@
 #include "packaging/oci.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "base/json.h"
 
@@ -16,7 +15,8 @@ Error refuse(std::string message) { return {ErrorCode::invalid_argument, std::mo
 
 Result<Json> parse_document(std::string_view text, std::string_view what) {
   if (text.size() > document_bytes_max)
-    return Error{ErrorCode::limit, fmt::format("the {} has {} bytes, at most {} are read", what, text.size(), document_bytes_max)};
+    return Error{ErrorCode::limit,
+                 fmt::format("the {} has {} bytes, at most {} are read", what, text.size(), document_bytes_max)};
   auto json = parse_json(text);
   if (!json) return std::move(json).error().within(fmt::format("read {}", what));
   if (!json->is_object()) return refuse(fmt::format("the {} is not a JSON object", what));
@@ -75,7 +75,8 @@ Result<std::vector<Descriptor>> read_descriptors(const Json& object, std::string
   const auto found = object.find(key);
   if (found == object.end() || !found->is_array()) return refuse(fmt::format("\"{}\" must be a list", key));
   if (found->size() > entries_max)
-    return Error{ErrorCode::limit, fmt::format("\"{}\" has {} entries, at most {} are read", key, found->size(), entries_max)};
+    return Error{ErrorCode::limit,
+                 fmt::format("\"{}\" has {} entries, at most {} are read", key, found->size(), entries_max)};
   std::vector<Descriptor> list;
   for (const auto& item : *found) {
     VERGE_TRY(auto descriptor, read_descriptor(item));
@@ -233,8 +234,9 @@ std::string Reference::text() const {
 
 Result<Reference> parse_reference(std::string_view text) {
   const auto refuse_part = [&](std::string_view part, std::string_view value) {
-    return refuse(fmt::format("image name \"{}\": the {} \"{}\" is not allowed (form: [HOST[:PORT]/]name[/name][:TAG][@sha256:…])",
-                              text, part, value));
+    return refuse(fmt::format(
+        "image name \"{}\": the {} \"{}\" is not allowed (form: [HOST[:PORT]/]name[/name][:TAG][@sha256:…])", text,
+        part, value));
   };
   Reference reference;
   std::string_view rest = text;

@@ -31,7 +31,7 @@ using Annotations = std::map<std::string, std::string>;
 struct Platform {
   std::string architecture = "amd64";  ///< Go's names: "amd64", "arm64".
   std::string os = "linux";
-  std::string variant;                 ///< "v8" for arm64, may be empty.
+  std::string variant;  ///< "v8" for arm64, may be empty.
 
   bool operator==(const Platform&) const = default;
 };
@@ -57,8 +57,8 @@ struct Manifest {
 
 struct ImageConfig {
   Platform platform;
-  std::string created;  ///< RFC 3339; empty: left out, so that equal contents give equal digests.
-  std::string user;     ///< "1000:1000"
+  std::string created;                   ///< RFC 3339; empty: left out, so that equal contents give equal digests.
+  std::string user;                      ///< "1000:1000"
   std::vector<std::string> environment;  ///< "NAME=value"
   std::vector<std::string> entrypoint, command;
   std::string working_folder;

@@ -1,10 +1,9 @@
 #include "packaging/package.h"
 
-#include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <set>
+#include <yaml-cpp/yaml.h>
 
 #include "base/disk.h"
 
@@ -14,7 +13,8 @@ namespace {
 
 constexpr std::size_t pipeline_bytes_max = 1U << 20U;
 constexpr int depth_max = 64;
-constexpr std::string_view file_keys[] = {"model", "models", "path", "file", "files", "folder", "url", "tokenizer", "card"};
+constexpr std::string_view file_keys[] = {"model",  "models", "path",      "file", "files",
+                                          "folder", "url",    "tokenizer", "card"};
 
 bool is_local(std::string_view path) {
   return !path.empty() && !path.starts_with('/') && path.find("://") == std::string_view::npos;
@@ -52,9 +52,8 @@ bool leaves_folder(std::string_view path) {
 
 /// True when `path` is one of the given files or lies in a given folder.
 bool is_given(const std::string& path, const std::map<std::string, fs::path>& files) {
-  return std::any_of(files.begin(), files.end(), [&](const auto& file) {
-    return path == file.first || path.starts_with(file.first + "/");
-  });
+  return std::any_of(files.begin(), files.end(),
+                     [&](const auto& file) { return path == file.first || path.starts_with(file.first + "/"); });
 }
 
 Status add_named_files(const PackageOptions& options, const std::string& yaml, LayerWriter& layer) {
@@ -64,8 +63,9 @@ Status add_named_files(const PackageOptions& options, const std::string& yaml, L
     const auto normal = fs::path(file.path).lexically_normal().generic_string();
     const auto place = fmt::format("{}:{}:{}: {} \"{}\"", file_name, file.line, file.column, file.key, file.path);
     if (leaves_folder(file.path))
-      return Error{ErrorCode::invalid_argument, place + " leads out of the pipeline's folder; give it with its own place "
-                                                        "(files) or move it beside the pipeline"};
+      return Error{ErrorCode::invalid_argument, place +
+                                                    " leads out of the pipeline's folder; give it with its own place "
+                                                    "(files) or move it beside the pipeline"};
     if (is_given(normal, options.files)) continue;
     const auto source = options.pipeline.parent_path() / normal;
     std::error_code error;
@@ -102,7 +102,8 @@ Result<std::vector<const RuntimeLayer*>> choose_layers(const Runtime& runtime, c
     if (!runtime.find(name)) {
       std::string known;
       for (const auto& layer : runtime.layers) known += (known.empty() ? "" : ", ") + layer.name;
-      return Error{ErrorCode::invalid_argument, fmt::format("there is no runtime layer \"{}\"; there are {}", name, known)};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("there is no runtime layer \"{}\"; there are {}", name, known)};
     }
   std::vector<const RuntimeLayer*> chosen;
   std::set<std::string> provided;
@@ -116,8 +117,10 @@ Result<std::vector<const RuntimeLayer*>> choose_layers(const Runtime& runtime, c
       if (provided.contains(library) || library.starts_with("ld-linux-")) continue;
       for (const auto& other : runtime.layers)
         if (std::find(other.provides.begin(), other.provides.end(), library) != other.provides.end())
-          return Error{ErrorCode::invalid_argument, fmt::format("the {} layer needs {}, which is in the layer \"{}\"; add it "
-                                                                "to the needs", layer->name, library, other.name)};
+          return Error{ErrorCode::invalid_argument,
+                       fmt::format("the {} layer needs {}, which is in the layer \"{}\"; add it "
+                                   "to the needs",
+                                   layer->name, library, other.name)};
     }
   return chosen;
 }
@@ -129,8 +132,8 @@ Result<std::vector<NamedFile>> find_named_files(std::string_view yaml, std::stri
   try {
     collect(YAML::Load(std::string(yaml)), {}, 0, found);
   } catch (const YAML::Exception& error) {
-    return Error{ErrorCode::invalid_argument, fmt::format("{}:{}:{}: {}", file_name, error.mark.line + 1,
-                                                          error.mark.column + 1, error.msg)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}:{}:{}: {}", file_name, error.mark.line + 1, error.mark.column + 1, error.msg)};
   }
   return found;
 }
@@ -153,7 +156,8 @@ Result<PackagedModule> package_module(BlobStore& store, const Runtime& runtime, 
   image.config.platform = runtime.platform;
   image.config.user = fmt::format("{0}:{0}", module_user);
   image.config.environment = {"PATH=/usr/bin", "TZ=UTC", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"};
-  image.config.environment.insert(image.config.environment.end(), options.environment.begin(), options.environment.end());
+  image.config.environment.insert(image.config.environment.end(), options.environment.begin(),
+                                  options.environment.end());
   image.config.entrypoint = {std::string(program_path), fmt::format("{}/pipeline.yaml", module_folder)};
   image.config.entrypoint.insert(image.config.entrypoint.end(), options.arguments.begin(), options.arguments.end());
   image.config.working_folder = module_folder;

@@ -19,20 +19,21 @@ inline constexpr std::string_view module_folder = "/module";
 
 /// A local file or folder that a pipeline names.
 struct NamedFile {
-  std::string key;   ///< "model"
-  std::string path;  ///< As written.
+  std::string key;           ///< "model"
+  std::string path;          ///< As written.
   int line = 0, column = 0;  ///< From 1.
 };
-/// Every relative path in a pipeline under one of the keys model, models, path, file, files, folder, url, tokenizer, card.
-/// Addresses (with "://") and absolute paths (mounts, devices) are left out. Errors: invalid_argument "file:line:column: …".
+/// Every relative path in a pipeline under one of the keys model, models, path, file, files, folder, url, tokenizer,
+/// card. Addresses (with "://") and absolute paths (mounts, devices) are left out. Errors: invalid_argument
+/// "file:line:column: …".
 Result<std::vector<NamedFile>> find_named_files(std::string_view yaml, std::string_view file_name);
 
 struct PackageOptions {
   std::filesystem::path pipeline;  ///< The YAML file; what it names is looked up beside it and added by itself.
   /// Further files or folders, or another place for a named one: path beside the pipeline in the image → source.
   std::map<std::string, std::filesystem::path> files;
-  std::string reference;            ///< "verge/vision:1"; the name in the store.
-  std::vector<std::string> needs;   ///< Optional runtime layers: "media".
+  std::string reference;           ///< "verge/vision:1"; the name in the store.
+  std::vector<std::string> needs;  ///< Optional runtime layers: "media".
   Annotations labels;
   std::vector<std::string> environment;
   std::vector<std::string> arguments;  ///< Appended to the entry point's own.
@@ -40,13 +41,14 @@ struct PackageOptions {
 
 struct PackagedModule {
   Descriptor manifest;
-  Layer layer;                      ///< The module's own.
-  std::uint64_t image_bytes = 0;    ///< All layers, compressed.
+  Layer layer;                           ///< The module's own.
+  std::uint64_t image_bytes = 0;         ///< All layers, compressed.
   std::vector<std::string> layer_names;  ///< "base", …, "module"
 };
 
-/// Errors: not_found: a file that the pipeline names is not there ("vision.yaml:7:14: model "door" …; beside it are: …");
-/// invalid_argument: the program needs a library of an optional layer that `needs` leaves out; others as the store's.
+/// Errors: not_found: a file that the pipeline names is not there ("vision.yaml:7:14: model "door" …; beside it are:
+/// …"); invalid_argument: the program needs a library of an optional layer that `needs` leaves out; others as the
+/// store's.
 Result<PackagedModule> package_module(BlobStore& store, const Runtime& runtime, const PackageOptions& options);
 
 }  // namespace verge::packaging

@@ -1,8 +1,7 @@
 #include "packaging/registry_client.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <set>
 #include <thread>
 
@@ -17,10 +16,12 @@ constexpr std::size_t document_bytes_max = 4U << 20U;
 constexpr std::uint64_t report_bytes = 1U << 20U;
 constexpr int redirects_max = 3;
 
-const std::string accepted_manifests =
-    fmt::format("{}, {}, {}, {}", media_types::manifest, media_types::index, media_types::docker_manifest, media_types::docker_index);
+const std::string accepted_manifests = fmt::format("{}, {}, {}, {}", media_types::manifest, media_types::index,
+                                                   media_types::docker_manifest, media_types::docker_index);
 
-bool is_worth_retrying(const Error& error) { return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout; }
+bool is_worth_retrying(const Error& error) {
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout;
+}
 
 /// key="value" of a WWW-Authenticate header.
 std::string challenge_value(std::string_view challenge, std::string_view key) {
@@ -99,7 +100,8 @@ Result<HttpResponse> RegistryClient::send(const Request& request) {
     // 404 is an answer here (HEAD asks whether something is there), all other refusals are errors.
     if (response && response->status != 404) response = require_success(std::move(response), request.doing);
     const bool is_cancelled = options_.is_cancelled && options_.is_cancelled();
-    if (response || !is_worth_retrying(response.error()) || attempt >= options_.attempts_max || is_cancelled) return response;
+    if (response || !is_worth_retrying(response.error()) || attempt >= options_.attempts_max || is_cancelled)
+      return response;
     std::this_thread::sleep_for(delay);
   }
 }
@@ -121,10 +123,13 @@ Result<bool> RegistryClient::answer_challenge(const HttpResponse& response) {
 Result<std::string> RegistryClient::fetch_token(std::string_view challenge, const RegistryCredential& credential) {
   HttpCall call;
   call.url = fmt::format("{}?service={}&scope={}", challenge_value(challenge, "realm"),
-                         percent_encode(challenge_value(challenge, "service")), percent_encode(challenge_value(challenge, "scope")));
+                         percent_encode(challenge_value(challenge, "service")),
+                         percent_encode(challenge_value(challenge, "scope")));
   // A password goes out by TLS or to this machine only, whatever address a registry names.
   const bool is_safe = call.url.starts_with("https://") || call.url.starts_with(options_.url + "/");
-  if (!is_safe) return Error{ErrorCode::invalid_argument, fmt::format("the registry wants a token from \"{}\", which is not https", call.url)};
+  if (!is_safe)
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("the registry wants a token from \"{}\", which is not https", call.url)};
   call.trust_pem = options_.trust_pem;
   if (!credential.user.empty()) call.headers.set("Authorization", encoded(credential));
   call.body_bytes_max = document_bytes_max;
@@ -149,9 +154,12 @@ Status RegistryClient::push_blob(const BlobStore& store, const Descriptor& blob,
   VERGE_TRY(const auto begun, send({.method = "POST", .path = blobs + "uploads/", .doing = doing}));
   auto location = std::string(begun.headers.get("Location"));
   if (begun.status == 404 || location.empty())
-    return Error{ErrorCode::invalid_argument, fmt::format("{}: the registry takes no uploads (status {})", doing, begun.status)};
-  location += (location.find('?') == std::string::npos ? "?" : "&") + std::string("digest=") + percent_encode(blob.digest);
-  Request upload{.method = "PUT", .path = std::move(location), .doing = doing, .upload_file = store.path_of(blob.digest)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}: the registry takes no uploads (status {})", doing, begun.status)};
+  location +=
+      (location.find('?') == std::string::npos ? "?" : "&") + std::string("digest=") + percent_encode(blob.digest);
+  Request upload{
+      .method = "PUT", .path = std::move(location), .doing = doing, .upload_file = store.path_of(blob.digest)};
   upload.headers.set("Content-Type", "application/octet-stream");
   VERGE_CHECK(send(upload));
   report(blob, blob.size_bytes);
@@ -167,21 +175,25 @@ Result<std::string> RegistryClient::push(const BlobStore& store, std::string_vie
     if (pushed.insert(layer.digest).second) VERGE_CHECK(push_blob(store, layer, repository));
   VERGE_CHECK(push_blob(store, manifest.config, repository));
   const auto doing = fmt::format("push {}:{}", repository, tag);
-  Request request{.method = "PUT", .path = fmt::format("/v2/{}/manifests/{}", repository, tag), .doing = doing, .body = text};
+  Request request{
+      .method = "PUT", .path = fmt::format("/v2/{}/manifests/{}", repository, tag), .doing = doing, .body = text};
   request.headers.set("Content-Type", manifest.media_type);
   VERGE_TRY(const auto response, send(request));
   if (response.status == 404) return Error{ErrorCode::not_found, doing + ": the registry does not know the repository"};
   return std::string(manifest_digest);
 }
 
-Result<RegistryClient::FetchedManifest> RegistryClient::fetch_manifest(const std::string& repository, const std::string& version) {
+Result<RegistryClient::FetchedManifest> RegistryClient::fetch_manifest(const std::string& repository,
+                                                                       const std::string& version) {
   const auto doing = fmt::format("fetch the manifest of {}{}{}", repository, is_digest(version) ? "@" : ":", version);
   Request request{.path = fmt::format("/v2/{}/manifests/{}", repository, version), .doing = doing};
   request.headers.set("Accept", accepted_manifests);
   VERGE_TRY(auto response, send(request));
   if (response.status == 404)
     return Error{ErrorCode::not_found, fmt::format("{}: the registry {} does not have it", doing, options_.url)};
-  FetchedManifest fetched{{std::string(response.headers.get("Content-Type")), sha256_digest(response.body), response.body.size(), {}, {}}, {}};
+  FetchedManifest fetched{
+      {std::string(response.headers.get("Content-Type")), sha256_digest(response.body), response.body.size(), {}, {}},
+      {}};
   auto& type = fetched.descriptor.media_type;
   type = type.substr(0, type.find(';'));
   if (is_digest(version) && fetched.descriptor.digest != version)
@@ -195,7 +207,8 @@ Result<Descriptor> RegistryClient::resolve(const std::string& repository, const 
   return fetched.descriptor;
 }
 
-Result<std::uint64_t> RegistryClient::pull_blob_once(BlobStore& store, const Descriptor& blob, const std::string& repository) {
+Result<std::uint64_t> RegistryClient::pull_blob_once(BlobStore& store, const Descriptor& blob,
+                                                     const std::string& repository) {
   VERGE_TRY(auto writer, store.resume(blob.digest, blob.size_bytes));
   const auto begun_at = writer.size_bytes();
   if (begun_at < blob.size_bytes) {
@@ -217,25 +230,29 @@ Result<std::uint64_t> RegistryClient::pull_blob_once(BlobStore& store, const Des
     VERGE_CHECK(written);
   }
   if (writer.size_bytes() < blob.size_bytes)
-    return Error{ErrorCode::unavailable, fmt::format("blob {} ended after {} of {} bytes", blob.digest, writer.size_bytes(), blob.size_bytes)};
+    return Error{ErrorCode::unavailable,
+                 fmt::format("blob {} ended after {} of {} bytes", blob.digest, writer.size_bytes(), blob.size_bytes)};
   VERGE_CHECK(writer.finish(blob.digest));
   report(blob, blob.size_bytes);
   return blob.size_bytes - begun_at;
 }
 
-Result<std::uint64_t> RegistryClient::pull_blob(BlobStore& store, const Descriptor& blob, const std::string& repository) {
+Result<std::uint64_t> RegistryClient::pull_blob(BlobStore& store, const Descriptor& blob,
+                                                const std::string& repository) {
   if (store.has(blob.digest)) {
     report(blob, blob.size_bytes);
     return std::uint64_t{0};
   }
   if (blob.size_bytes > options_.blob_bytes_max)
-    return Error{ErrorCode::limit, fmt::format("blob {} has {} bytes, at most {} are fetched", blob.digest, blob.size_bytes, options_.blob_bytes_max)};
+    return Error{ErrorCode::limit, fmt::format("blob {} has {} bytes, at most {} are fetched", blob.digest,
+                                               blob.size_bytes, options_.blob_bytes_max)};
   auto delay = options_.retry_delay;
   for (int attempt = 1;; ++attempt, delay *= 2) {
     auto fetched = pull_blob_once(store, blob, repository);
     const bool is_cancelled = options_.is_cancelled && options_.is_cancelled();
     // A damaged partial file was thrown away by then: one fresh attempt is worth it.
-    const bool is_retried = !fetched && (is_worth_retrying(fetched.error()) || (fetched.error().code == ErrorCode::corrupt && attempt == 1));
+    const bool is_retried = !fetched && (is_worth_retrying(fetched.error()) ||
+                                         (fetched.error().code == ErrorCode::corrupt && attempt == 1));
     if (!is_retried || attempt >= options_.attempts_max || is_cancelled) return fetched;
     std::this_thread::sleep_for(delay);
   }
@@ -244,11 +261,13 @@ Result<std::uint64_t> RegistryClient::pull_blob(BlobStore& store, const Descript
 Result<PulledImage> RegistryClient::pull(BlobStore& store, const std::string& repository, const std::string& version,
                                          const Platform& platform) {
   VERGE_TRY(auto fetched, fetch_manifest(repository, version));
-  if (fetched.descriptor.media_type == media_types::index || fetched.descriptor.media_type == media_types::docker_index) {
+  if (fetched.descriptor.media_type == media_types::index ||
+      fetched.descriptor.media_type == media_types::docker_index) {
     VERGE_TRY(const auto index, parse_index(fetched.text));
     const auto* found = find_platform(index, platform);
     if (!found)
-      return Error{ErrorCode::not_found, fmt::format("{}:{} has no image for {}/{}", repository, version, platform.os, platform.architecture)};
+      return Error{ErrorCode::not_found, fmt::format("{}:{} has no image for {}/{}", repository, version, platform.os,
+                                                     platform.architecture)};
     VERGE_TRY(fetched, fetch_manifest(repository, found->digest));
   }
   VERGE_TRY(const auto manifest, parse_manifest(fetched.text));

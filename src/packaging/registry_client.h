@@ -23,23 +23,23 @@ struct RegistryCredential {
 };
 
 struct RegistryOptions {
-  std::string url;             ///< "https://hub:8443", "http://127.0.0.1:5000"
-  std::string trust_pem;       ///< Empty: the system's bundle.
+  std::string url;        ///< "https://hub:8443", "http://127.0.0.1:5000"
+  std::string trust_pem;  ///< Empty: the system's bundle.
   std::string certificate_pem, key_pem;
   /// Asked when the registry wants to know who we are; null: anonymous. Errors are passed on.
   std::function<Result<RegistryCredential>()> credential;
   /// Bytes of one blob that are done, of all; called about once a MiB. Also for blobs that were there already.
   std::function<void(const Descriptor& blob, std::uint64_t bytes_done)> progress;
   std::function<bool()> is_cancelled;
-  int attempts_max = 4;                              ///< Per request; only after `unavailable` and `timeout`.
-  std::chrono::milliseconds retry_delay{500};        ///< Doubles with each attempt.
+  int attempts_max = 4;                        ///< Per request; only after `unavailable` and `timeout`.
+  std::chrono::milliseconds retry_delay{500};  ///< Doubles with each attempt.
   std::chrono::milliseconds request_timeout{600'000};
   std::uint64_t blob_bytes_max = std::uint64_t{16} << 30U;
 };
 
 struct PulledImage {
   Descriptor manifest;
-  std::uint64_t fetched_bytes = 0;   ///< Without what was there or went on from an earlier attempt.
+  std::uint64_t fetched_bytes = 0;  ///< Without what was there or went on from an earlier attempt.
 };
 
 class RegistryClient {
@@ -52,7 +52,8 @@ class RegistryClient {
   Result<std::string> push(const BlobStore& store, std::string_view manifest_digest, const std::string& repository,
                            const std::string& tag);
   /// Fetches the manifest of this platform and every blob that the store lacks; a blob that was begun goes on where it
-  /// stopped. `version` is a tag or digest. Every blob's digest is checked. Errors: not_found, corrupt, limit, unavailable.
+  /// stopped. `version` is a tag or digest. Every blob's digest is checked. Errors: not_found, corrupt, limit,
+  /// unavailable.
   Result<PulledImage> pull(BlobStore& store, const std::string& repository, const std::string& version,
                            const Platform& platform = this_platform());
   /// What a tag means now, without fetching the image.

@@ -1,8 +1,7 @@
 #include "packaging/runtime.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <set>
 
 #include "base/disk.h"
@@ -19,7 +18,10 @@ std::string file_name(const std::string& path) { return fs::path(path).filename(
 /// The libraries a layer already holds, and what goes into the next one.
 class LayerPlan {
  public:
-  LayerPlan(std::string name, const std::set<std::string>& held_below) : held_below_(held_below) { layer_.name = std::move(name); }
+  LayerPlan(std::string name, const RuntimeOptions& options, const std::set<std::string>& held_below)
+      : held_below_(held_below), writer_({.compression = options.compression}) {
+    layer_.name = std::move(name);
+  }
 
   Status add_program(std::string_view path, const fs::path& source) {
     VERGE_CHECK(writer_.add_file(path, source, 0755));
@@ -45,7 +47,8 @@ class LayerPlan {
     const auto folder = fmt::format("/usr/share/doc/{}", name);
     for (const auto& licence : licences)
       VERGE_CHECK(writer_.add_tree(folder + "/" + licence.filename().string(), licence));
-    layer_.packages.push_back({name, version, licences.empty() ? "" : folder + "/" + licences.front().filename().string(), {}});
+    layer_.packages.push_back(
+        {name, version, licences.empty() ? "" : folder + "/" + licences.front().filename().string(), {}});
     return Done{};
   }
 
@@ -84,7 +87,8 @@ class LayerPlan {
 };
 
 /// Library name → its place, from the program's own closure or, when the program does not need it, the usual folders.
-Result<Closure> closure_from(const std::vector<std::string>& names, const Closure& whole, const RuntimeOptions& options) {
+Result<Closure> closure_from(const std::vector<std::string>& names, const Closure& whole,
+                             const RuntimeOptions& options) {
   Closure closure;
   std::vector<fs::path> begin;
   for (const auto& name : names)
@@ -100,12 +104,14 @@ Result<Closure> closure_from(const std::vector<std::string>& names, const Closur
 
 Status add_accounts(LayerWriter& base) {
   VERGE_CHECK(base.add_bytes("/etc/passwd", fmt::format("root:x:0:0:root:/root:/usr/sbin/nologin\n"
-                                                        "verge:x:{0}:{0}:verge:/home/verge:/usr/sbin/nologin\n", module_user)));
+                                                        "verge:x:{0}:{0}:verge:/home/verge:/usr/sbin/nologin\n",
+                                                        module_user)));
   VERGE_CHECK(base.add_bytes("/etc/group", fmt::format("root:x:0:\nverge:x:{}:\n", module_user)));
   return base.add_bytes("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
 }
 
-/// Debian's merged layout: /lib and /bin are links into /usr. An engine mounts its own files over some of these folders.
+/// Debian's merged layout: /lib and /bin are links into /usr. An engine mounts its own files over some of these
+/// folders.
 Status add_folders(LayerWriter& base) {
   for (const auto name : {"bin", "lib", "lib64", "sbin"}) {
     VERGE_CHECK(base.add_folder(fmt::format("/usr/{}", name)));
@@ -118,7 +124,7 @@ Status add_folders(LayerWriter& base) {
 
 Result<RuntimeLayer> build_base(BlobStore& store, const Closure& whole, const RuntimeOptions& options,
                                 const std::set<std::string>& held) {
-  LayerPlan plan("base", held);
+  LayerPlan plan("base", options, held);
   VERGE_CHECK(add_folders(plan.writer()));
   VERGE_CHECK(add_accounts(plan.writer()));
   VERGE_TRY(const auto libraries, closure_from(options.base_libraries, whole, options));
@@ -135,8 +141,9 @@ Result<RuntimeLayer> build_base(BlobStore& store, const Closure& whole, const Ru
   return plan.finish(store);
 }
 
-Result<RuntimeLayer> build_onnxruntime(BlobStore& store, const RuntimeOptions& options, const std::set<std::string>& held) {
-  LayerPlan plan("onnxruntime", held);
+Result<RuntimeLayer> build_onnxruntime(BlobStore& store, const RuntimeOptions& options,
+                                       const std::set<std::string>& held) {
+  LayerPlan plan("onnxruntime", options, held);
   std::error_code error;
   const auto source = fs::canonical(options.onnxruntime, error);
   if (error) return Error{ErrorCode::not_found, fmt::format("\"{}\" is not there", options.onnxruntime.string())};
@@ -150,7 +157,7 @@ Result<RuntimeLayer> build_onnxruntime(BlobStore& store, const RuntimeOptions& o
 
 Result<RuntimeLayer> build_media(BlobStore& store, const Closure& whole, const RuntimeOptions& options,
                                  const std::set<std::string>& held) {
-  LayerPlan plan("media", held);
+  LayerPlan plan("media", options, held);
   VERGE_TRY(const auto libraries, closure_from(options.media_libraries, whole, options));
   VERGE_CHECK(plan.add_libraries(libraries));
   return plan.finish(store);
@@ -158,7 +165,7 @@ Result<RuntimeLayer> build_media(BlobStore& store, const Closure& whole, const R
 
 Result<RuntimeLayer> build_program(BlobStore& store, const Closure& whole, const RuntimeOptions& options,
                                    const std::set<std::string>& held) {
-  LayerPlan plan("program", held);
+  LayerPlan plan("program", options, held);
   VERGE_CHECK(plan.add_program(program_path, options.program));
   VERGE_CHECK(plan.add_libraries(whole));
   std::vector<fs::path> licences;

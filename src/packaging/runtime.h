@@ -36,10 +36,10 @@ struct Runtime {
 };
 
 struct RuntimeOptions {
-  std::filesystem::path program;            ///< verge-infer
+  std::filesystem::path program;  ///< verge-infer
   std::string program_version = "0";
-  std::filesystem::path program_licence;    ///< Our LICENSE file.
-  std::filesystem::path onnxruntime;        ///< libonnxruntime.so.1; opened at run time, so it is in no closure.
+  std::filesystem::path program_licence;  ///< Our LICENSE file.
+  std::filesystem::path onnxruntime;      ///< libonnxruntime.so.1; opened at run time, so it is in no closure.
   std::string onnxruntime_version = "1.28.0";
   /// Its licence and third-party notices, or the folder of them.
   std::vector<std::filesystem::path> onnxruntime_licences;
@@ -50,6 +50,7 @@ struct RuntimeOptions {
   std::vector<std::string> base_libraries{"libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libc.so.6"};
   std::filesystem::path certificates = "/etc/ssl/certs/ca-certificates.crt";
   std::filesystem::path time_zone = "/usr/share/zoneinfo/Etc/UTC";
+  int compression = 9;  ///< zlib's 1..9; another value gives other digests.
   ClosureOptions search;
 };
 

@@ -1,15 +1,14 @@
 #include "packaging/tar_stream.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <optional>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace verge::packaging {
 namespace {
@@ -28,7 +27,8 @@ constexpr Field name_field{0, 100}, mode_field{100, 8}, user_field{108, 8}, grou
 using Block = std::array<char, block_bytes>;
 
 void put(Block& block, Field field, std::string_view text) {
-  std::copy_n(text.begin(), std::min(text.size(), field.length), block.begin() + static_cast<std::ptrdiff_t>(field.start));
+  std::copy_n(text.begin(), std::min(text.size(), field.length),
+              block.begin() + static_cast<std::ptrdiff_t>(field.start));
 }
 
 void put_octal(Block& block, Field field, std::uint64_t value) {
@@ -118,7 +118,9 @@ Status TarStream::padding(std::uint64_t size) {
   return sink_(std::string_view(zeros.data(), missing));
 }
 
-Status TarStream::folder(std::string_view path, unsigned mode) { return header('5', std::string(path) + "/", {}, mode, 0); }
+Status TarStream::folder(std::string_view path, unsigned mode) {
+  return header('5', std::string(path) + "/", {}, mode, 0);
+}
 
 Status TarStream::link(std::string_view path, std::string_view target) { return header('2', path, target, 0777, 0); }
 
@@ -136,15 +138,18 @@ Status TarStream::file_from(std::string_view path, const std::filesystem::path& 
   const OpenFile file(source);
   struct stat facts = {};
   if (file.get() < 0 || ::fstat(file.get(), &facts) != 0)
-    return Error{errno == ENOENT ? ErrorCode::not_found : ErrorCode::unavailable, fmt::format("{}: {}", doing, std::strerror(errno))};
+    return Error{errno == ENOENT ? ErrorCode::not_found : ErrorCode::unavailable,
+                 fmt::format("{}: {}", doing, std::strerror(errno))};
   const auto size = static_cast<std::uint64_t>(facts.st_size);
   if (!S_ISREG(facts.st_mode)) return Error{ErrorCode::invalid_argument, doing + ": it is not a file"};
   if (size >= size_limit || size > size_max)
-    return Error{ErrorCode::limit, fmt::format("{}: it has {} bytes, at most {} fit", doing, size, std::min(size_limit - 1, size_max))};
+    return Error{ErrorCode::limit,
+                 fmt::format("{}: it has {} bytes, at most {} fit", doing, size, std::min(size_limit - 1, size_max))};
   VERGE_CHECK(header('0', path, {}, mode, size));
   std::string buffer(piece_bytes, '\0');
   for (std::uint64_t left = size; left > 0;) {
-    const auto count = ::read(file.get(), buffer.data(), static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size())));
+    const auto count =
+        ::read(file.get(), buffer.data(), static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size())));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return Error{ErrorCode::unavailable, fmt::format("{}: {}", doing, std::strerror(errno))};
     if (count == 0) return Error{ErrorCode::conflict, doing + ": the file became shorter while it was read; try again"};

@@ -701,7 +701,12 @@ MethodReply Engine::call_method(const std::string& name, const Json& parameters)
     if (const auto at = methods_.find(name); at != methods_.end()) method = at->second;
   }
   if (!method) return {404, {{"message", fmt::format("no stage offers the method \"{}\"", name)}}};
-  return method(parameters);
+  // An empty method payload arrives as null, and a member may have a type that the method did not expect.
+  try {
+    return method(parameters.is_object() ? parameters : Json::object());
+  } catch (const std::exception& problem) {
+    return {400, {{"message", fmt::format("method \"{}\": {}", name, problem.what())}}};
+  }
 }
 
 void Engine::set_tap(const std::string& stream, std::function<void(const Packet&)> tap) {

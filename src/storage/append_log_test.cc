@@ -263,7 +263,7 @@ TEST(AppendLog, ManyProducersKeepTheirOrder) {
   std::map<int, int> next;
   for (std::uint32_t partition = 0; partition < 2; ++partition) {
     for (const std::string& text : all(*log, partition)) {
-      const int thread = std::stoi(text);
+      const int thread = text.front() - '0';
       EXPECT_EQ(text, std::to_string(thread) + ":" + std::to_string(next[thread]++));
     }
   }
@@ -529,6 +529,42 @@ TEST(AppendLog, AFailedSyncFailsItsRecordsOnly) {
   EXPECT_EQ(all(*opened(disk)), acknowledged);
 }
 
+TEST(AppendLog, ASegmentIsNeverWrittenAgainAfterAnError) {
+  FaultyDisk disk;
+  const auto log = opened(disk);
+  ASSERT_TRUE(append(*log, "one"));
+  const std::string before = content(disk, kSegment0);
+  disk.fail_syncs(1);
+  EXPECT_FALSE(append(*log, "two"));
+  ASSERT_TRUE(append(*log, "three"));
+  EXPECT_EQ(content(disk, kSegment0), before);
+  EXPECT_EQ(disk.list(kFolder / "partition-0000").value(),
+            (std::vector<std::string>{"00000000000000000000.log", "00000000000000000001.log"}));
+  // Twice in a row without a record between: the empty segment is replaced.
+  disk.fail_syncs(1);
+  EXPECT_FALSE(append(*log, "four"));
+  disk.fail_syncs(1);
+  EXPECT_FALSE(append(*log, "five"));
+  ASSERT_TRUE(append(*log, "six"));
+  EXPECT_EQ(all(*log), (std::vector<std::string>{"one", "three", "six"}));
+}
+
+TEST(AppendLog, WhatOpeningFindsIsDurable) {
+  // A program that was killed leaves its last writes in the page cache: whole, but not synced.
+  std::string bytes = encode_header({});
+  append_record(bytes, {}, {0, 0, "found"});
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    FaultyDisk disk;
+    {
+      const auto file = disk.open(kSegment0, true);
+      ASSERT_TRUE((*file)->write_at(0, bytes));
+    }
+    EXPECT_EQ(opened(disk)->end_offset(0), 1U);
+    disk.lose_power(seed);
+    EXPECT_EQ(all(*opened(disk)), std::vector<std::string>{"found"});
+  }
+}
+
 /// VERGE_SEEDS=1000 makes a long test of a short one.
 std::uint64_t seed_count(std::uint64_t usual) {
   const char* wanted = std::getenv("VERGE_SEEDS");
@@ -592,7 +628,7 @@ TEST(AppendLog, PowerLossAtAnyOperationLosesNothingAcknowledged) {
       }
     }
   }
-  EXPECT_GT(acknowledged_count, 1000U) << "the test must not be empty";
+  EXPECT_GT(acknowledged_count, 10 * seed_count(40)) << "the test must not be empty";
   EXPECT_GE(kept_count, acknowledged_count);
 }
 

@@ -9,7 +9,8 @@
 namespace verge::telemetry {
 namespace {
 
-pipeline::OptionInfo option(std::string name, std::string type, std::string summary, Json fallback, bool is_required = false) {
+pipeline::OptionInfo option(std::string name, std::string type, std::string summary, Json fallback,
+                            bool is_required = false) {
   return {std::move(name), std::move(type), std::move(summary), std::move(fallback), is_required};
 }
 
@@ -52,7 +53,8 @@ std::optional<pipeline::LiveFrame> render_row(const pipeline::Packet& packet) {
   Json reading = Json::array({packet.captured_us});
   for (const float value : row->values) reading.push_back(number(value));
   pipeline::LiveFrame frame;
-  frame.header = {{"kind", "points"}, {"channels", *row->channels}, {"rows", Json::array({reading})}, {"alarm", row->is_alarm}};
+  frame.header = {
+      {"kind", "points"}, {"channels", *row->channels}, {"rows", Json::array({reading})}, {"alarm", row->is_alarm}};
   if (row->score) frame.header["scores"] = Json::array({Json::array({packet.captured_us, *row->score})});
   if (row->threshold) frame.header["threshold"] = *row->threshold;
   return frame;
@@ -79,7 +81,8 @@ void add_stages(pipeline::Catalog& catalog) {
                   option("clear_s", "number", "… and below it so long to end the alarm, seconds", 10.0),
                   option("cool_down_s", "number", "No new alarm so long after one ended, seconds", 20.0),
                   option("score_every_s", "number", "At most one score event in so many seconds", 1.0),
-                  option("threshold_factor", "number", "Times the model's own limit; above 1 is less sensitive, 0.1..10", 1.0)},
+                  option("threshold_factor", "number",
+                         "Times the model's own limit; above 1 is less sensitive, 0.1..10", 1.0)},
       .make = make_score});
   catalog.add(pipeline::Kind<pipeline::Sink>{.name = "csv",
                                              .where = "telemetry/csv_sink.h",

@@ -22,11 +22,14 @@ class CsvSink final : public pipeline::Sink {
       table_.columns.resize(table_.names.size());
     }
     if (row->values.size() != table_.names.size()) {
-      return Error{ErrorCode::invalid_argument, fmt::format("csv: a row has {} values, the first had {}", row->values.size(), table_.names.size())};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("csv: a row has {} values, the first had {}", row->values.size(), table_.names.size())};
     }
-    if (table_.row_count() >= kRowsMax) return Error{ErrorCode::limit, fmt::format("csv: {} holds {} rows already", path_.string(), kRowsMax)};
+    if (table_.row_count() >= kRowsMax)
+      return Error{ErrorCode::limit, fmt::format("csv: {} holds {} rows already", path_.string(), kRowsMax)};
     table_.times_us.push_back(packet.captured_us);
-    for (std::size_t column = 0; column < row->values.size(); ++column) table_.columns[column].push_back(row->values[column]);
+    for (std::size_t column = 0; column < row->values.size(); ++column)
+      table_.columns[column].push_back(row->values[column]);
     return Done{};
   }
 

@@ -8,7 +8,8 @@
 
 namespace verge::telemetry {
 
-/// The file is replaced; a row limit of 20,000,000 bounds it. Columns are those of the first row; the file appears when the sink closes.
+/// The file is replaced; a row limit of 20,000,000 bounds it. Columns are those of the first row; the file appears when
+/// the sink closes.
 Result<std::unique_ptr<pipeline::Sink>> make_csv_sink(std::filesystem::path path);
 
 }  // namespace verge::telemetry

@@ -9,9 +9,9 @@ namespace {
 
 enum Channel : std::size_t { kSpeed, kFlow, kPressure, kPower, kCurrent, kBearing, kVibration, kAmbient };
 
-constexpr double kNominalSpeed = 1450;    // revolutions per minute
-constexpr double kNominalFlow = 60;       // cubic metres per hour
-constexpr double kNominalPressure = 5;    // bar
+constexpr double kNominalSpeed = 1450;  // revolutions per minute
+constexpr double kNominalFlow = 60;     // cubic metres per hour
+constexpr double kNominalPressure = 5;  // bar
 constexpr double kBearingTimeS = 120;
 constexpr double kDayS = 86'400;
 
@@ -54,7 +54,8 @@ Result<FaultKind> fault_kind_from(std::string_view name) {
                "there is no fault \"" + std::string(name) + "\"; give none, step, drift, stuck or correlation"};
 }
 
-MachineSimulator::MachineSimulator(SimulatorOptions options) : options_(options), random_(options.seed * 0x9E3779B97F4A7C15ULL + 1) {}
+MachineSimulator::MachineSimulator(SimulatorOptions options)
+    : options_(options), random_(options.seed * 0x9E3779B97F4A7C15ULL + 1) {}
 
 const std::vector<std::string>& MachineSimulator::channel_names() {
   static const std::vector<std::string> names = [] {
@@ -131,10 +132,17 @@ void MachineSimulator::apply_fault(Row& row, const Row& noisy_before) {
   const double age_s = seconds_ - fault_begin_s_;
   double& reading = row[fault_channel_];
   switch (fault_) {
-    case FaultKind::none: break;
-    case FaultKind::step: reading += size; break;
-    case FaultKind::drift: reading += 2 * size * std::min(1.0, age_s / 40); break;
-    case FaultKind::stuck: reading = noisy_before[fault_channel_]; break;
+    case FaultKind::none:
+      break;
+    case FaultKind::step:
+      reading += size;
+      break;
+    case FaultKind::drift:
+      reading += 2 * size * std::min(1.0, age_s / 40);
+      break;
+    case FaultKind::stuck:
+      reading = noisy_before[fault_channel_];
+      break;
     case FaultKind::correlation: {
       // The reading stays within its usual range but follows the others only in part, and lags behind.
       const double swing = std::sin(2 * std::numbers::pi * age_s / 45 + fault_sign_);

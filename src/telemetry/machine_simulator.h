@@ -1,8 +1,9 @@
-// telemetry/machine_simulator.h -- a pump driven by a motor: eight sensors with physically sensible signals, and faults to order.
+// telemetry/machine_simulator.h -- a pump driven by a motor: eight sensors with physically sensible signals, and faults
+// to order.
 //
-// Speed follows a set-point that changes every one to three minutes; flow, pressure and power follow the pump's affinity laws and a
-// slowly moving valve; the bearing warms up with a time constant of two minutes; every sensor has noise of its own.
-// Deterministic: equal options, faults and row counts give equal rows. Threads: one.
+// Speed follows a set-point that changes every one to three minutes; flow, pressure and power follow the pump's
+// affinity laws and a slowly moving valve; the bearing warms up with a time constant of two minutes; every sensor has
+// noise of its own. Deterministic: equal options, faults and row counts give equal rows. Threads: one.
 #pragma once
 
 #include <array>
@@ -21,7 +22,8 @@ enum class FaultKind : std::uint8_t {
   step,         ///< One sensor reads too high or too low from now on.
   drift,        ///< One sensor's reading runs away, at full size after 40 s.
   stuck,        ///< One sensor repeats its last reading.
-  correlation,  ///< Each sensor stays in its usual range, but two no longer belong together (a leak, a slipping coupling).
+  correlation,  ///< Each sensor stays in its usual range, but two no longer belong together (a leak, a slipping
+                ///< coupling).
 };
 /// "step"; Errors of the reverse: invalid_argument listing the kinds.
 std::string_view name_of(FaultKind kind);
@@ -41,8 +43,9 @@ class MachineSimulator {
 
   /// The next row; time advances by 1 / rate_hz.
   std::array<float, kChannels> next();
-  /// From the next row on. seed chooses sensor and direction; amplitude 1 is what a maintenance engineer would notice on a chart
-  /// when told where to look (about 6 % of the reading), 0..10. FaultKind::none ends the fault. Returns the channel concerned ("" for none).
+  /// From the next row on. seed chooses sensor and direction; amplitude 1 is what a maintenance engineer would notice
+  /// on a chart when told where to look (about 6 % of the reading), 0..10. FaultKind::none ends the fault. Returns the
+  /// channel concerned ("" for none).
   std::string set_fault(FaultKind kind, std::uint64_t seed, double amplitude);
   double seconds() const { return seconds_; }
 

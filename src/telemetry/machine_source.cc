@@ -18,7 +18,10 @@ constexpr std::int64_t kNapUs = 20'000;  // Many rows a nap when time runs fast.
 Json fault_description() {
   return {{"title", "Fault"},
           {"parameters",
-           {{{"name", "kind"}, {"type", "choice"}, {"choices", {"none", "step", "drift", "stuck", "correlation"}}, {"default", "none"}},
+           {{{"name", "kind"},
+             {"type", "choice"},
+             {"choices", {"none", "step", "drift", "stuck", "correlation"}},
+             {"default", "none"}},
             {{"name", "seed"}, {"type", "integer"}, {"default", 1}, {"min", 0}, {"max", 1'000'000}},
             {{"name", "amplitude"}, {"type", "number"}, {"default", 1}, {"min", 0}, {"max", 10}}}}};
 }
@@ -28,7 +31,9 @@ Json pace_description() {
           {"parameters", {{{"name", "factor"}, {"type", "number"}, {"default", 1}, {"min", 1}, {"max", kPaceMax}}}}};
 }
 
-pipeline::MethodReply refuse(const Error& error) { return {http_status_of(error.code), Json{{"message", error.message}}}; }
+pipeline::MethodReply refuse(const Error& error) {
+  return {http_status_of(error.code), Json{{"message", error.message}}};
+}
 
 class MachineSource final : public pipeline::Source {
  public:
@@ -46,17 +51,22 @@ class MachineSource final : public pipeline::Source {
     std::int64_t real_us = clock_.monotonic_us();
     double owed_s = 0;
     while (!should_stop()) {
-      if (options_.minutes > 0 && state_.with([](const State& state) { return state.simulator.seconds(); }) >= options_.minutes * 60) return Done{};
+      if (options_.minutes > 0 &&
+          state_.with([](const State& state) { return state.simulator.seconds(); }) >= options_.minutes * 60)
+        return Done{};
       if (options_.is_paced) {
         std::this_thread::sleep_for(std::chrono::microseconds(kNapUs));
         const std::int64_t now_us = clock_.monotonic_us();
         // After a stall (a stopped process, a slow machine) time goes on from now instead of racing after it.
-        owed_s += std::min(1.0, static_cast<double>(now_us - real_us) / 1e6) * state_.with([](const State& state) { return state.pace; });
+        owed_s += std::min(1.0, static_cast<double>(now_us - real_us) / 1e6) *
+                  state_.with([](const State& state) { return state.pace; });
         real_us = now_us;
       } else {
         owed_s += 1;
       }
-      for (const double period_s = 1 / options_.simulator.rate_hz; owed_s >= period_s && !should_stop(); owed_s -= period_s) emit(next_row());
+      for (const double period_s = 1 / options_.simulator.rate_hz; owed_s >= period_s && !should_stop();
+           owed_s -= period_s)
+        emit(next_row());
     }
     return Done{};
   }
@@ -100,7 +110,8 @@ class MachineSource final : public pipeline::Source {
     }
     return state_.with([&](State& state) {
       const auto channel = state.simulator.set_fault(*kind, static_cast<std::uint64_t>(*seed), *amplitude);
-      return pipeline::MethodReply{200, Json{{"captured_us", state.captured_us()}, {"kind", *kind_name}, {"channel", channel}}};
+      return pipeline::MethodReply{
+          200, Json{{"captured_us", state.captured_us()}, {"kind", *kind_name}, {"channel", channel}}};
     });
   }
 
@@ -123,7 +134,8 @@ class MachineSource final : public pipeline::Source {
 
 }  // namespace
 
-Result<std::unique_ptr<pipeline::Source>> make_machine_source(const MachineSourceOptions& options, const pipeline::Context& context) {
+Result<std::unique_ptr<pipeline::Source>> make_machine_source(const MachineSourceOptions& options,
+                                                              const pipeline::Context& context) {
   if (!(options.simulator.rate_hz >= 0.1 && options.simulator.rate_hz <= 100)) {
     return Error{ErrorCode::invalid_argument, "machine: rate_hz must be 0.1..100"};
   }

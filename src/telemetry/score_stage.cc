@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-
 #include <fmt/format.h>
+#include <numeric>
 
 #include "base/bytes.h"
 #include "telemetry/window_scorer.h"
@@ -15,10 +14,12 @@ namespace {
 constexpr double kHolePeriods = 10;  // A longer pause between rows empties the window, as in training.
 
 /// Channels by contribution, most guilty first, those near the largest only.
-std::vector<std::string> guilty_channels(const std::vector<std::string>& channels, const std::vector<float>& contributions) {
+std::vector<std::string> guilty_channels(const std::vector<std::string>& channels,
+                                         const std::vector<float>& contributions) {
   std::vector<std::size_t> order(channels.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return contributions[a] > contributions[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return contributions[a] > contributions[b]; });
   std::vector<std::string> guilty;
   for (const std::size_t at : order) {
     if (guilty.size() < 3 && contributions[at] >= 0.5F * contributions[order.front()]) guilty.push_back(channels[at]);
@@ -42,7 +43,9 @@ class ScoreStage final : public pipeline::Stage {
       emit(packet);
       return Done{};
     }
-    if (last_captured_us_ != 0 && static_cast<double>(packet.captured_us - last_captured_us_) / 1e6 > kHolePeriods * scorer_->period_s()) scorer_->reset();
+    if (last_captured_us_ != 0 &&
+        static_cast<double>(packet.captured_us - last_captured_us_) / 1e6 > kHolePeriods * scorer_->period_s())
+      scorer_->reset();
     last_captured_us_ = packet.captured_us;
 
     VERGE_TRY(const auto outcome, scorer_->add(*row));
@@ -69,7 +72,8 @@ class ScoreStage final : public pipeline::Stage {
   }
 
  private:
-  std::shared_ptr<contract::Event> new_event(const pipeline::Packet& packet, std::string type, const WindowScorer::Outcome& outcome) const {
+  std::shared_ptr<contract::Event> new_event(const pipeline::Packet& packet, std::string type,
+                                             const WindowScorer::Outcome& outcome) const {
     auto event = std::make_shared<contract::Event>();
     event->id = new_uuid();
     event->type = std::move(type);
@@ -105,8 +109,8 @@ class ScoreStage final : public pipeline::Stage {
     event->channels = guilty_channels(scorer_->channels(), outcome.contributions);
     event->span = contract::Span{alarm_.since_us(), packet.captured_us};
     event->rule = "score";
-    event->explanation = fmt::format("{} no longer fits the other sensors: the score is {:.1f} times the limit.", fmt::join(event->channels, ", "),
-                                     outcome.score / threshold_);
+    event->explanation = fmt::format("{} no longer fits the other sensors: the score is {:.1f} times the limit.",
+                                     fmt::join(event->channels, ", "), outcome.score / threshold_);
     return with(packet, std::move(event));
   }
 

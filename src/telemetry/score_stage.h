@@ -1,7 +1,8 @@
-// telemetry/score_stage.h -- stage `score`: sensor rows in, the same rows with score and threshold out, and score and alarm events.
+// telemetry/score_stage.h -- stage `score`: sensor rows in, the same rows with score and threshold out, and score and
+// alarm events.
 //
-// Events: "anomaly.score" (at most one per score_every_s of captured time), "anomaly.alarm" (severity alarm; channels most guilty first,
-// explanation, span), "anomaly.cleared". Threads: one stream.
+// Events: "anomaly.score" (at most one per score_every_s of captured time), "anomaly.alarm" (severity alarm; channels
+// most guilty first, explanation, span), "anomaly.cleared". Threads: one stream.
 #pragma once
 
 #include <filesystem>

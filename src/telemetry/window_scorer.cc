@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-
 #include <fmt/format.h>
 
 namespace verge::telemetry {
@@ -14,14 +13,16 @@ Result<std::unique_ptr<WindowScorer>> WindowScorer::load(const std::filesystem::
   if (inputs.size() != 1 || inputs[0].shape.size() != 2 || inputs[0].shape[0] < 2 ||
       inputs[0].shape[1] != static_cast<std::int64_t>(model.card.labels.size())) {
     return Error{ErrorCode::invalid_argument,
-                 fmt::format("load the model \"{}\": it has no input [rows, {}] that fits the card's {} channels; make one with `verge train telemetry`",
+                 fmt::format("load the model \"{}\": it has no input [rows, {}] that fits the card's {} channels; make "
+                             "one with `verge train telemetry`",
                              folder.string(), model.card.labels.size(), model.card.labels.size())};
   }
   const auto rows = static_cast<std::size_t>(inputs[0].shape[0]);
   auto scorer = std::unique_ptr<WindowScorer>(new WindowScorer(std::move(model), rows));
   const auto threshold = scorer->model_.card.thresholds.find("score");
   if (threshold == scorer->model_.card.thresholds.end()) {
-    return Error{ErrorCode::invalid_argument, fmt::format("load the model \"{}\": its card has no thresholds.score", folder.string())};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("load the model \"{}\": its card has no thresholds.score", folder.string())};
   }
   scorer->threshold_ = static_cast<float>(threshold->second);
   VERGE_TRY(scorer->period_s_, number_member(scorer->model_.card.head, "period_s", 1));
@@ -31,7 +32,8 @@ Result<std::unique_ptr<WindowScorer>> WindowScorer::load(const std::filesystem::
 WindowScorer::WindowScorer(models::LoadedModel model, std::size_t window_rows)
     : model_(std::move(model)),
       window_rows_(window_rows),
-      window_(inference::DataType::float32, {static_cast<std::int64_t>(window_rows), static_cast<std::int64_t>(model_.card.labels.size())}) {}
+      window_(inference::DataType::float32,
+              {static_cast<std::int64_t>(window_rows), static_cast<std::int64_t>(model_.card.labels.size())}) {}
 
 Status WindowScorer::match_channels(const std::vector<std::string>& names) {
   positions_.clear();
@@ -39,7 +41,8 @@ Status WindowScorer::match_channels(const std::vector<std::string>& names) {
     const auto found = std::find(names.begin(), names.end(), channel);
     if (found == names.end()) {
       return Error{ErrorCode::invalid_argument,
-                   fmt::format("score: the rows have no channel \"{}\", which the model was taught with; they have {}", channel, fmt::join(names, ", "))};
+                   fmt::format("score: the rows have no channel \"{}\", which the model was taught with; they have {}",
+                               channel, fmt::join(names, ", "))};
     }
     positions_.push_back(static_cast<std::size_t>(found - names.begin()));
   }

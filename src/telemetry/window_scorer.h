@@ -1,9 +1,9 @@
 // telemetry/window_scorer.h -- runs a window model row by row: keeps the newest rows, returns score and contributions.
 //
-// The model folder is what `verge train telemetry` writes: model.onnx (input "window" [rows, channels]) and card.json (labels are
-// the channels, thresholds.score). Rows are matched to the model's channels by name; a missing reading takes the channel's last.
-// Streaming and batch run the same graph on the same rows, so they agree exactly.
-// Threads: one stream.
+// The model folder is what `verge train telemetry` writes: model.onnx (input "window" [rows, channels]) and card.json
+// (labels are the channels, thresholds.score). Rows are matched to the model's channels by name; a missing reading
+// takes the channel's last. Streaming and batch run the same graph on the same rows, so they agree exactly. Threads:
+// one stream.
 #pragma once
 
 #include <filesystem>
@@ -42,9 +42,9 @@ class WindowScorer {
   const std::size_t window_rows_;
   double period_s_ = 0;
   float threshold_ = 0;
-  inference::Tensor window_;                 ///< [rows, channels], oldest first.
+  inference::Tensor window_;  ///< [rows, channels], oldest first.
   std::size_t filled_rows_ = 0;
-  std::vector<std::size_t> positions_;       ///< Of each model channel in the row.
+  std::vector<std::size_t> positions_;  ///< Of each model channel in the row.
   std::shared_ptr<const std::vector<std::string>> matched_;
 };
 

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 
 namespace verge::training {
 namespace {
@@ -29,11 +28,20 @@ std::string escape(std::string_view text) {
   std::string safe;
   for (const char letter : text) {
     switch (letter) {
-      case '<': safe += "&lt;"; break;
-      case '>': safe += "&gt;"; break;
-      case '&': safe += "&amp;"; break;
-      case '"': safe += "&quot;"; break;
-      default: safe += letter;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '&':
+        safe += "&amp;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      default:
+        safe += letter;
     }
   }
   return safe;
@@ -53,12 +61,15 @@ struct Range {
 std::string path_of(const std::vector<float>& values, const Range& range) {
   const std::size_t steps = std::min(kPointsMax, values.size());
   const float height = range.high > range.low ? range.high - range.low : 1.0F;
-  const auto y_of = [&](float value) { return static_cast<float>(kHeight - 20) * (1 - (value - range.low) / height) + 5; };
+  const auto y_of = [&](float value) {
+    return static_cast<float>(kHeight - 20) * (1 - (value - range.low) / height) + 5;
+  };
   std::string path;
   bool is_open = false;
   for (std::size_t step = 0; step < steps; ++step) {
     Range here;
-    for (std::size_t at = step * values.size() / steps; at < (step + 1) * values.size() / steps; ++at) here.add(values[at]);
+    for (std::size_t at = step * values.size() / steps; at < (step + 1) * values.size() / steps; ++at)
+      here.add(values[at]);
     if (here.low > here.high) {
       is_open = false;
       continue;
@@ -94,29 +105,35 @@ void Report::table(const std::vector<std::string>& headings, const std::vector<s
   body_ += "</table></div>\n";
 }
 
-void Report::chart(std::string_view caption, const std::vector<ChartLine>& lines, float threshold, std::string_view from, std::string_view to) {
+void Report::chart(std::string_view caption, const std::vector<ChartLine>& lines, float threshold,
+                   std::string_view from, std::string_view to) {
   Range range;
   for (const auto& line : lines) {
     for (const float value : line.values) range.add(value);
   }
   range.add(threshold);
-  body_ += fmt::format("<figure><svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", kWidth, kHeight + 20, escape(caption));
+  body_ += fmt::format("<figure><svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", kWidth, kHeight + 20,
+                       escape(caption));
   constexpr std::string_view kColours = "abcd";
   for (std::size_t at = 0; at < lines.size(); ++at) {
-    body_ += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"var(--{})\" stroke-width=\"1.2\"/>", path_of(lines[at].values, range), kColours[at % kColours.size()]);
+    body_ += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"var(--{})\" stroke-width=\"1.2\"/>",
+                         path_of(lines[at].values, range), kColours[at % kColours.size()]);
   }
   if (std::isfinite(threshold)) {
-    body_ += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"var(--bad)\" stroke-width=\"1.5\" stroke-dasharray=\"7 5\"/>",
-                         path_of({threshold, threshold}, range));
+    body_ += fmt::format(
+        "<path d=\"{}\" fill=\"none\" stroke=\"var(--bad)\" stroke-width=\"1.5\" stroke-dasharray=\"7 5\"/>",
+        path_of({threshold, threshold}, range));
   }
-  body_ += fmt::format("<text x=\"0\" y=\"{0}\">{1}</text><text x=\"{2}\" y=\"{0}\" text-anchor=\"end\">{3}</text></svg><figcaption>{4}", kHeight + 12,
-                       escape(from), kWidth, escape(to), escape(caption));
+  body_ += fmt::format(
+      "<text x=\"0\" y=\"{0}\">{1}</text><text x=\"{2}\" y=\"{0}\" text-anchor=\"end\">{3}</text></svg><figcaption>{4}",
+      kHeight + 12, escape(from), kWidth, escape(to), escape(caption));
   body_ += "</figcaption></figure>\n";
 }
 
 std::string Report::to_html() const {
   return fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\">"
       "<title>{0}</title><style>{1}</style></head><body><h1>{0}</h1>\n{2}</body></html>\n",
       escape(title_), kStyle, body_);
 }

@@ -11,7 +11,7 @@ namespace verge::training {
 
 struct ChartLine {
   std::string name;
-  std::vector<float> values;   ///< Evenly spaced over the chart's width; NaN leaves a gap.
+  std::vector<float> values;  ///< Evenly spaced over the chart's width; NaN leaves a gap.
 };
 
 class Report {
@@ -22,7 +22,8 @@ class Report {
   void list(const std::vector<std::string>& items);
   void table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows);
   /// Lines over time, down-sampled so that peaks stay; `threshold` draws a dashed line (NaN: none).
-  void chart(std::string_view caption, const std::vector<ChartLine>& lines, float threshold, std::string_view from, std::string_view to);
+  void chart(std::string_view caption, const std::vector<ChartLine>& lines, float threshold, std::string_view from,
+             std::string_view to);
   std::string to_html() const;
 
  private:

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 #include <numeric>
 #include <optional>
-
-#include <fmt/format.h>
 
 #include "base/disk.h"
 #include "base/time.h"
@@ -79,7 +78,8 @@ std::optional<std::int64_t> time_of(std::string_view cell, bool has_decimal_comm
   if (!number) return std::nullopt;
   for (const double per_second : {1.0, 1e3, 1e6}) {
     const double seconds = *number / per_second;
-    if (seconds > kYear2000Seconds && seconds < kYear2100Seconds) return static_cast<std::int64_t>(std::llround(seconds * 1e6));
+    if (seconds > kYear2000Seconds && seconds < kYear2100Seconds)
+      return static_cast<std::int64_t>(std::llround(seconds * 1e6));
   }
   return std::nullopt;
 }
@@ -112,13 +112,15 @@ class Lines {
   std::size_t number_ = 0;
 };
 
-Result<Layout> find_layout(std::string_view header, std::string_view first_row, std::string_view file_name, const CsvLimits& limits) {
+Result<Layout> find_layout(std::string_view header, std::string_view first_row, std::string_view file_name,
+                           const CsvLimits& limits) {
   Layout layout;
   layout.delimiter = delimiter_of(header);
   layout.has_decimal_comma = layout.delimiter != ',' && first_row.find(',') != std::string_view::npos;
   for (const auto name : split(header, layout.delimiter)) layout.header.emplace_back(name);
   if (layout.header.size() > limits.columns_max) {
-    return Error{ErrorCode::limit, fmt::format("{}: {} columns, at most {} are read", file_name, layout.header.size(), limits.columns_max)};
+    return Error{ErrorCode::limit, fmt::format("{}: {} columns, at most {} are read", file_name, layout.header.size(),
+                                               limits.columns_max)};
   }
   const auto cells = split(first_row, layout.delimiter);
   for (std::size_t column = 0; column < cells.size(); ++column) {
@@ -128,7 +130,9 @@ Result<Layout> find_layout(std::string_view header, std::string_view first_row, 
     }
   }
   return Error{ErrorCode::invalid_argument,
-               fmt::format("{}:2: no column holds a time; give one as 2026-01-31T08:00:00Z or as Unix seconds, milliseconds or microseconds", file_name)};
+               fmt::format("{}:2: no column holds a time; give one as 2026-01-31T08:00:00Z or as Unix seconds, "
+                           "milliseconds or microseconds",
+                           file_name)};
 }
 
 void sort_by_time(Table& table) {
@@ -144,7 +148,8 @@ void sort_by_time(Table& table) {
     if (kept.empty() || table.times_us[kept.back()] != table.times_us[row]) kept.push_back(row);
   }
   if (kept.size() != order.size()) {
-    table.notes.push_back(fmt::format("{} rows had the time of another; the first of each was kept.", order.size() - kept.size()));
+    table.notes.push_back(
+        fmt::format("{} rows had the time of another; the first of each was kept.", order.size() - kept.size()));
   }
   const auto pick = [&](auto& values) {
     std::remove_reference_t<decltype(values)> picked;
@@ -171,9 +176,11 @@ void drop_empty_columns(Table& table) {
 Table Table::rows(std::size_t from, std::size_t to) const {
   Table part;
   part.names = names;
-  part.times_us.assign(times_us.begin() + static_cast<std::ptrdiff_t>(from), times_us.begin() + static_cast<std::ptrdiff_t>(to));
+  part.times_us.assign(times_us.begin() + static_cast<std::ptrdiff_t>(from),
+                       times_us.begin() + static_cast<std::ptrdiff_t>(to));
   for (const auto& column : columns) {
-    part.columns.emplace_back(column.begin() + static_cast<std::ptrdiff_t>(from), column.begin() + static_cast<std::ptrdiff_t>(to));
+    part.columns.emplace_back(column.begin() + static_cast<std::ptrdiff_t>(from),
+                              column.begin() + static_cast<std::ptrdiff_t>(to));
   }
   return part;
 }
@@ -185,7 +192,9 @@ Result<Table> parse_csv(std::string_view text, std::string_view file_name, const
   Lines peek = lines;
   const auto first_row = peek.next();
   if (!header || !first_row) {
-    return Error{ErrorCode::invalid_argument, fmt::format("{}: there are no rows; give a header line and rows of numbers with a time column", file_name)};
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("{}: there are no rows; give a header line and rows of numbers with a time column", file_name)};
   }
   VERGE_TRY(const auto layout, find_layout(*header, *first_row, file_name, limits));
 
@@ -197,14 +206,17 @@ Result<Table> parse_csv(std::string_view text, std::string_view file_name, const
   while (const auto line = lines.next()) {
     const auto cells = split(*line, layout.delimiter);
     if (cells.size() != layout.header.size()) {
-      return Error{ErrorCode::invalid_argument, fmt::format("{}:{}: {} cells, but the header has {} columns", file_name, lines.number(), cells.size(), layout.header.size())};
+      return Error{ErrorCode::invalid_argument, fmt::format("{}:{}: {} cells, but the header has {} columns", file_name,
+                                                            lines.number(), cells.size(), layout.header.size())};
     }
     const auto time_us = time_of(cells[layout.time_column], layout.has_decimal_comma);
     if (!time_us) {
-      return Error{ErrorCode::invalid_argument, fmt::format("{}:{}: \"{}\" in column \"{}\" is not a time", file_name, lines.number(), cells[layout.time_column],
-                                                            layout.header[layout.time_column])};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("{}:{}: \"{}\" in column \"{}\" is not a time", file_name, lines.number(),
+                               cells[layout.time_column], layout.header[layout.time_column])};
     }
-    if (table.row_count() >= limits.rows_max) return Error{ErrorCode::limit, fmt::format("{}: more than {} rows; cut the file", file_name, limits.rows_max)};
+    if (table.row_count() >= limits.rows_max)
+      return Error{ErrorCode::limit, fmt::format("{}: more than {} rows; cut the file", file_name, limits.rows_max)};
     table.times_us.push_back(*time_us);
     for (std::size_t column = 0, target = 0; column < cells.size(); ++column) {
       if (column == layout.time_column) continue;

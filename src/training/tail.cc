@@ -12,7 +12,8 @@ TailFit fit_tail(std::span<const float> scores, double start_quantile) {
   VERGE_ASSERT(scores.size() >= 100);
   std::vector<float> sorted(scores.begin(), scores.end());
   std::sort(sorted.begin(), sorted.end());
-  const auto first = std::min(sorted.size() - 10, static_cast<std::size_t>(start_quantile * static_cast<double>(sorted.size())));
+  const auto first =
+      std::min(sorted.size() - 10, static_cast<std::size_t>(start_quantile * static_cast<double>(sorted.size())));
   TailFit fit;
   fit.start = sorted[first];
   fit.tail_share = static_cast<double>(sorted.size() - first) / static_cast<double>(sorted.size());
@@ -39,8 +40,8 @@ TailFit fit_tail(std::span<const float> scores, double start_quantile) {
 
 double threshold_for(const TailFit& fit, double probability, double score_max, double reach) {
   const double ratio = std::max(1.0, fit.tail_share / std::max(probability, 1e-15));
-  const double beyond =
-      std::abs(fit.shape) < 1e-6 ? fit.scale * std::log(ratio) : fit.scale / fit.shape * (std::pow(ratio, fit.shape) - 1);
+  const double beyond = std::abs(fit.shape) < 1e-6 ? fit.scale * std::log(ratio)
+                                                   : fit.scale / fit.shape * (std::pow(ratio, fit.shape) - 1);
   return std::min(fit.start + beyond, score_max + reach * (score_max - fit.start));
 }
 

@@ -1,8 +1,7 @@
 #include "agent/engine/docker_engine.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 #include "base/bytes.h"
 #include "base/http_client.h"
@@ -171,7 +170,8 @@ Result<std::string> DockerEngine::create(const std::string& name, const Json& bo
   VERGE_TRY(const Json answer, post_json(fmt::format("/containers/create?name={}", percent_encode(name)), body,
                                          fmt::format("create container {}", name)));
   auto id = string_member(answer, "Id");
-  if (!id || id->empty()) return Error{ErrorCode::internal, fmt::format("create container {}: no id in the answer", name)};
+  if (!id || id->empty())
+    return Error{ErrorCode::internal, fmt::format("create container {}: no id in the answer", name)};
   return id;
 }
 
@@ -227,9 +227,10 @@ Status DockerEngine::ensure_network(const std::string& name, const std::string& 
   if (present) {
     const std::string has = subnet_of(*present);
     if (has == subnet) return Done{};
-    return Error{ErrorCode::conflict, fmt::format("{}: it exists with subnet {}, agent.json says {}; change network.name "
-                                                  "or network.subnet",
-                                                  doing, has, subnet)};
+    return Error{ErrorCode::conflict,
+                 fmt::format("{}: it exists with subnet {}, agent.json says {}; change network.name "
+                             "or network.subnet",
+                             doing, has, subnet)};
   }
   if (present.error().code != ErrorCode::not_found) return present.error();
   Json own = Json::object();
@@ -274,7 +275,8 @@ Status DockerEngine::load_image(const std::filesystem::path& archive) {
   // Docker answers 200 and then reports a failure inside the stream.
   const auto at = response.body.find("\"errorDetail\"");
   if (at != std::string::npos) {
-    return Error{ErrorCode::invalid_argument, "load an image into the container engine: " + response.body.substr(at, 300)};
+    return Error{ErrorCode::invalid_argument,
+                 "load an image into the container engine: " + response.body.substr(at, 300)};
   }
   return Done{};
 }

@@ -1,8 +1,7 @@
 #include "agent/engine/fake_engine.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace verge::agent {
 
@@ -25,7 +24,8 @@ FakeEngine::Entry* FakeEngine::find_by_name(const std::string& prefix) {
 
 void FakeEngine::note(std::string_view what, const Entry& entry) {
   const auto label = entry.container.labels.find(label_);
-  calls_.push_back(fmt::format("{} {}", what, label == entry.container.labels.end() ? entry.container.name : label->second));
+  calls_.push_back(
+      fmt::format("{} {}", what, label == entry.container.labels.end() ? entry.container.name : label->second));
 }
 
 Result<EngineInfo> FakeEngine::info() {

@@ -136,7 +136,10 @@ Result<EngineImage> ImageCache::pull(const std::string& reference,
   const auto image = engine_.find_image(name);
   if (!image) return Error{ErrorCode::internal, fmt::format("the engine took the archive but does not know {}", name)};
   log_info(kPart, "image fetched",
-           {{"image", reference}, {"digest", pulled.manifest.digest}, {"fetched_bytes", pulled.fetched_bytes}, {"archive_bytes", bytes}});
+           {{"image", reference},
+            {"digest", pulled.manifest.digest},
+            {"fetched_bytes", pulled.fetched_bytes},
+            {"archive_bytes", bytes}});
   VERGE_CHECK(remember(reference, {pulled.manifest.digest, image->id}));
   return *image;
 }

@@ -25,8 +25,8 @@ struct LiveUplink::Impl : std::enable_shared_from_this<LiveUplink::Impl> {
   const std::function<Result<std::string>()> token;
   Counter &sent, &dropped;
   std::shared_ptr<WebSocket> socket;
-  bool is_connecting = false;  // An attempt is under way.
-  bool is_pausing = false;     // After a failed one.
+  bool is_connecting = false;                  // An attempt is under way.
+  bool is_pausing = false;                     // After a failed one.
   std::map<std::string, std::string> waiting;  // "module/stream" -> newest frame
   Loop::TimerId idle_timer = 0, flush_timer = 0, retry_timer = 0;
 

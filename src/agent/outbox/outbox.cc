@@ -15,14 +15,14 @@ namespace {
 
 constexpr const char* kPart = "outbox";
 constexpr std::size_t kReadBytesMax = 1U << 20U;
-constexpr int kSweepBatchesMax = 64;             // Per target and sweep, so that a sweep never holds the loop for long.
+constexpr int kSweepBatchesMax = 64;  // Per target and sweep, so that a sweep never holds the loop for long.
 constexpr std::int64_t kClockIsSet_us = 1'577'836'800'000'000;  // 2020: an earlier date is a clock that nobody set.
 
 struct Target {
-  std::uint64_t next_offset = 0;   ///< All own records before it were handed over, acknowledged or expired.
-  bool is_caught_up = true;        ///< No own durable record at or behind next_offset.
+  std::uint64_t next_offset = 0;  ///< All own records before it were handed over, acknowledged or expired.
+  bool is_caught_up = true;       ///< No own durable record at or behind next_offset.
   std::set<std::uint64_t> in_flight;
-  std::uint64_t generation = 0;    ///< Answers to an older one are void: its records are sent again.
+  std::uint64_t generation = 0;  ///< Answers to an older one are void: its records are sent again.
   bool is_pumping = false;
 
   bool is_drained() const { return is_caught_up && in_flight.empty(); }

@@ -56,7 +56,7 @@ class Outbox {
   struct Message {
     std::string target, sender, properties, payload;
     std::int64_t time_to_live_s = -1;
-    };
+  };
 
   struct TargetFigures {
     std::uint64_t in_flight = 0;

@@ -64,9 +64,8 @@ class OutboxTest : public testing::Test {
     outbox_ = std::move(*opened);
   }
   void append(const std::string& target, const std::string& payload, std::int64_t life_s = -1) {
-    outbox_->append({{target, "m", "", payload, life_s}}, [this](const Status& status) {
-      status ? ++acknowledged_ : ++refused_;
-    });
+    outbox_->append({{target, "m", "", payload, life_s}},
+                    [this](const Status& status) { status ? ++acknowledged_ : ++refused_; });
   }
   bool until(const std::function<bool()>& is_reached) {
     for (int i = 0; i < 1000; ++i) {
@@ -272,7 +271,8 @@ TEST_F(OutboxTest, AcknowledgesAPublishWithSeveralTargetsOnce) {
   receivers_["up:m"];
   receivers_["in:n/i"];
   open();
-  outbox_->append({{"up:m", "m", "", "x", -1}, {"in:n/i", "m", "", "x", -1}}, [this](const Status&) { ++acknowledged_; });
+  outbox_->append({{"up:m", "m", "", "x", -1}, {"in:n/i", "m", "", "x", -1}},
+                  [this](const Status&) { ++acknowledged_; });
   ASSERT_TRUE(until([&] { return receivers_["up:m"].taken.size() == 1 && receivers_["in:n/i"].taken.size() == 1; }));
   EXPECT_EQ(acknowledged_, 1);
 }

@@ -1,9 +1,8 @@
 #include "agent/reconcile/create_body.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
+#include <fmt/format.h>
 #include <map>
 
 #include "base/crypto.h"
@@ -21,13 +20,27 @@ struct Guard {
   const char* permission;
 };
 constexpr Guard kGuards[] = {
-    {"Privileged", "Privileged"},     {"CapAdd", "CapAdd"},           {"SecurityOpt", "SecurityOpt"},
-    {"Devices", "Devices"},           {"DeviceRequests", "Devices"},  {"DeviceCgroupRules", "Devices"},
-    {"Binds", "Binds"},               {"Mounts", "Binds"},            {"VolumesFrom", "Binds"},
-    {"PidMode", "HostNamespaces"},    {"IpcMode", "HostNamespaces"},  {"UTSMode", "HostNamespaces"},
-    {"UsernsMode", "HostNamespaces"}, {"CgroupnsMode", "HostNamespaces"}, {"CgroupParent", "HostNamespaces"},
-    {"Sysctls", "Sysctls"},           {"OomScoreAdj", "Sysctls"},     {"OomKillDisable", "Sysctls"},
-    {"Runtime", "HostNamespaces"},    {"MaskedPaths", "SecurityOpt"}, {"ReadonlyPaths", "SecurityOpt"},
+    {"Privileged", "Privileged"},
+    {"CapAdd", "CapAdd"},
+    {"SecurityOpt", "SecurityOpt"},
+    {"Devices", "Devices"},
+    {"DeviceRequests", "Devices"},
+    {"DeviceCgroupRules", "Devices"},
+    {"Binds", "Binds"},
+    {"Mounts", "Binds"},
+    {"VolumesFrom", "Binds"},
+    {"PidMode", "HostNamespaces"},
+    {"IpcMode", "HostNamespaces"},
+    {"UTSMode", "HostNamespaces"},
+    {"UsernsMode", "HostNamespaces"},
+    {"CgroupnsMode", "HostNamespaces"},
+    {"CgroupParent", "HostNamespaces"},
+    {"Sysctls", "Sysctls"},
+    {"OomScoreAdj", "Sysctls"},
+    {"OomKillDisable", "Sysctls"},
+    {"Runtime", "HostNamespaces"},
+    {"MaskedPaths", "SecurityOpt"},
+    {"ReadonlyPaths", "SecurityOpt"},
 };
 
 bool means_nothing(const Json& value) {
@@ -45,7 +58,10 @@ class BodyMaker {
  public:
   BodyMaker(const contract::ModuleSpec& spec, const ModuleSurroundings& surroundings, const EngineImage& image,
             const std::string& generation)
-      : spec_(spec), settings_(surroundings.settings), engine_(surroundings.engine), image_(image),
+      : spec_(spec),
+        settings_(surroundings.settings),
+        engine_(surroundings.engine),
+        image_(image),
         generation_(generation) {}
 
   CreateBody make() {
@@ -163,7 +179,8 @@ class BodyMaker {
     host_["Tmpfs"] = std::move(temporary);
     if (host_.value("Privileged", Json(false)) != true) {
       host_["CapDrop"] = Json::array({"ALL"});
-      Json security = host_.contains("SecurityOpt") && host_["SecurityOpt"].is_array() ? host_["SecurityOpt"] : Json::array();
+      Json security =
+          host_.contains("SecurityOpt") && host_["SecurityOpt"].is_array() ? host_["SecurityOpt"] : Json::array();
       security.push_back("no-new-privileges");
       host_["SecurityOpt"] = std::move(security);
     }
@@ -230,22 +247,23 @@ CreateBody make_create_body(const contract::ModuleSpec& spec, const ModuleSurrou
 }
 
 std::string spec_hash(const contract::ModuleSpec& spec, const Settings& settings, const std::string& generation) {
-  const Json identity = {{"v", kBodyVersion},
-                         {"name", spec.name},
-                         {"version", spec.version},
-                         {"type", spec.type},
-                         {"restartPolicy", contract::to_text(spec.restart_policy)},
-                         {"pull", spec.pull_policy == contract::PullPolicy::never},
-                         {"order", spec.startup_order},
-                         {"env", spec.environment},
-                         {"image", spec.image},
-                         {"options", spec.create_options},
-                         {"generation", generation},
-                         {"hub", settings.hub.host},
-                         {"device", settings.device},
-                         {"gateway", settings.gateway_host + " " + settings.network.gateway + " " + settings.network.name},
-                         {"sockets", settings.socket_folder().string()},
-                         {"allowed", settings.allowed}};
+  const Json identity = {
+      {"v", kBodyVersion},
+      {"name", spec.name},
+      {"version", spec.version},
+      {"type", spec.type},
+      {"restartPolicy", contract::to_text(spec.restart_policy)},
+      {"pull", spec.pull_policy == contract::PullPolicy::never},
+      {"order", spec.startup_order},
+      {"env", spec.environment},
+      {"image", spec.image},
+      {"options", spec.create_options},
+      {"generation", generation},
+      {"hub", settings.hub.host},
+      {"device", settings.device},
+      {"gateway", settings.gateway_host + " " + settings.network.gateway + " " + settings.network.name},
+      {"sockets", settings.socket_folder().string()},
+      {"allowed", settings.allowed}};
   return sha256_digest(to_text(identity)).substr(7, 16);
 }
 

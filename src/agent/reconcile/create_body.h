@@ -43,7 +43,7 @@ std::string container_name(const Settings& settings, const std::string& module, 
 
 /// The labels that say "ours": nothing without them is ever touched.
 Labels owner_labels(const Settings& settings);
-std::string module_label(const Settings& settings);   ///< Name of the label that holds the module's name.
+std::string module_label(const Settings& settings);  ///< Name of the label that holds the module's name.
 std::string hash_label(const Settings& settings);
 std::string order_label(const Settings& settings);
 

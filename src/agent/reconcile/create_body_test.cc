@@ -60,11 +60,11 @@ TEST(CreateBody, IsClosedByDefault) {
 
 TEST(CreateBody, HasEveryEdgeVariable) {
   const auto made = body_for(R"({"Env": ["A=1", "IOTEDGE_DEVICEID=forged", "MODE=lost"]})");
-  for (const char* text : {"A=1", "MODE=film", "IOTEDGE_WORKLOADURI=unix:///var/run/iotedge/workload.sock",
-                           "IOTEDGE_IOTHUBHOSTNAME=hub.example", "IOTEDGE_GATEWAYHOSTNAME=press-7.edge.internal",
-                           "IOTEDGE_DEVICEID=press-7", "IOTEDGE_MODULEID=vision", "IOTEDGE_MODULEGENERATIONID=gen1",
-                           "IOTEDGE_AUTHSCHEME=sasToken", "IOTEDGE_APIVERSION=2021-12-07",
-                           "RuntimeLogLevel=Information"}) {
+  for (const char* text :
+       {"A=1", "MODE=film", "IOTEDGE_WORKLOADURI=unix:///var/run/iotedge/workload.sock",
+        "IOTEDGE_IOTHUBHOSTNAME=hub.example", "IOTEDGE_GATEWAYHOSTNAME=press-7.edge.internal",
+        "IOTEDGE_DEVICEID=press-7", "IOTEDGE_MODULEID=vision", "IOTEDGE_MODULEGENERATIONID=gen1",
+        "IOTEDGE_AUTHSCHEME=sasToken", "IOTEDGE_APIVERSION=2021-12-07", "RuntimeLogLevel=Information"}) {
     EXPECT_TRUE(has_variable(made.body, text)) << text;
   }
 }
@@ -104,8 +104,7 @@ TEST(CreateBody, LeavesOutWhatTheOwnerDidNotAllow) {
 TEST(CreateBody, KeepsNamedVolumesAndDropsHostPaths) {
   const auto made = body_for(R"({"HostConfig": {"Binds": ["data:/data", "/etc:/host-etc"],
     "Mounts": [{"Type": "volume", "Source": "v", "Target": "/v"}, {"Type": "bind", "Source": "/", "Target": "/h"}]}})");
-  EXPECT_EQ(made.body["HostConfig"]["Binds"],
-            Json::array({"data:/data", "/tmp/h/run/wl/vision:/var/run/iotedge:ro"}));
+  EXPECT_EQ(made.body["HostConfig"]["Binds"], Json::array({"data:/data", "/tmp/h/run/wl/vision:/var/run/iotedge:ro"}));
   EXPECT_EQ(made.body["HostConfig"]["Mounts"].size(), 1U);
   EXPECT_EQ(made.left_out.size(), 2U);
 }

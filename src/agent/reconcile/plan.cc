@@ -17,12 +17,16 @@ Condition condition_of(const ActualContainer& actual) {
   switch (actual.container.state) {
     case ContainerState::running:
       return actual.container.health == "unhealthy" ? Condition::unhealthy : Condition::running;
-    case ContainerState::created: return Condition::never_started;
-    case ContainerState::dead: return Condition::lost;
+    case ContainerState::created:
+      return Condition::never_started;
+    case ContainerState::dead:
+      return Condition::lost;
     case ContainerState::paused:
-    case ContainerState::restarting: return Condition::stopped;
+    case ContainerState::restarting:
+      return Condition::stopped;
     case ContainerState::removing:
-    case ContainerState::exited: break;
+    case ContainerState::exited:
+      break;
   }
   return actual.container.exit_code == 0 ? Condition::stopped : Condition::failed;
 }
@@ -32,9 +36,9 @@ bool is_due(std::int64_t since_us, std::int64_t wait_us, std::int64_t now_us) {
   return now_us < since_us || now_us - since_us >= wait_us;
 }
 
-bool cools_off_after_failure(const ModuleHistory& history, std::int64_t now_us) {
+bool cools_off_after_failure(const ModuleHistory& history, const PlanInput& input) {
   return history.failure_count > 0 &&
-         !is_due(history.last_failure_us, cool_off_us(history.failure_count - 1), now_us);
+         !is_due(history.last_failure_us, cool_off_us(history.failure_count - 1, input.cool_off), input.now_us);
 }
 
 bool has_given_up(RestartPolicy policy, const ModuleHistory& history) {
@@ -43,11 +47,14 @@ bool has_given_up(RestartPolicy policy, const ModuleHistory& history) {
 
 bool wants_restart(RestartPolicy policy, Condition condition) {
   switch (policy) {
-    case RestartPolicy::never: return false;
-    case RestartPolicy::on_failure: return condition == Condition::failed || condition == Condition::lost;
+    case RestartPolicy::never:
+      return false;
+    case RestartPolicy::on_failure:
+      return condition == Condition::failed || condition == Condition::lost;
     case RestartPolicy::on_unhealthy:
       return condition == Condition::failed || condition == Condition::lost || condition == Condition::unhealthy;
-    case RestartPolicy::always: return condition != Condition::running;
+    case RestartPolicy::always:
+      return condition != Condition::running;
   }
   return false;
 }
@@ -65,9 +72,8 @@ class Planner {
         commands_.push_back({Action::remove, actual.module, actual.container.id, actual.startup_order});
       }
     }
-    std::stable_sort(commands_.begin(), commands_.end(), [](const Command& a, const Command& b) {
-      return key_of(a) < key_of(b);
-    });
+    std::stable_sort(commands_.begin(), commands_.end(),
+                     [](const Command& a, const Command& b) { return key_of(a) < key_of(b); });
     return std::move(commands_);
   }
 
@@ -109,7 +115,7 @@ class Planner {
   }
 
   bool can_create(const std::string& name, const DesiredModule& module, const ModuleHistory& history) {
-    if (!module.blocked.empty() || cools_off_after_failure(history, input_.now_us)) return false;
+    if (!module.blocked.empty() || cools_off_after_failure(history, input_)) return false;
     if (module.has_image) return true;
     add(Action::fetch, name, module, {});
     return false;
@@ -144,7 +150,7 @@ class Planner {
   void keep_running(const std::string& name, const DesiredModule& module, const ActualContainer& actual,
                     const ModuleHistory& history) {
     const Condition condition = condition_of(actual);
-    if (condition == Condition::running || cools_off_after_failure(history, input_.now_us)) return;
+    if (condition == Condition::running || cools_off_after_failure(history, input_)) return;
     if (condition == Condition::never_started) {
       if (module.spec.startup_order <= waiting_group_) add(Action::start, name, module, actual.container.id);
       return;
@@ -157,7 +163,7 @@ class Planner {
     }
     if (!wants_restart(policy, condition) || has_given_up(policy, history)) return;
     const std::int64_t since_us = std::max(history.last_exit_us, history.last_restart_us);
-    if (!is_due(since_us, cool_off_us(history.restart_count), input_.now_us)) return;
+    if (!is_due(since_us, cool_off_us(history.restart_count, input_.cool_off), input_.now_us)) return;
     add(condition == Condition::lost ? Action::revive : Action::restart, name, module, actual.container.id);
   }
 
@@ -188,21 +194,29 @@ void note_exit(const ActualContainer& actual, std::int64_t now_us, ModuleHistory
 
 }  // namespace
 
-std::int64_t cool_off_us(std::uint32_t count) {
-  if (count >= 5) return kCoolOffMax_us;
-  return std::min(kCoolOffFirst_us << count, kCoolOffMax_us);
+std::int64_t cool_off_us(std::uint32_t count, const CoolOff& cool_off) {
+  constexpr std::uint32_t kDoublingsMax = 20;  // Beyond it every sensible maximum is reached, and nothing overflows.
+  return std::min(cool_off.first_us << std::min(count, kDoublingsMax), cool_off.max_us);
 }
 
 std::string_view name_of(Action action) {
   switch (action) {
-    case Action::fetch: return "fetch";
-    case Action::remove: return "remove";
-    case Action::create: return "create";
-    case Action::replace: return "replace";
-    case Action::revive: return "revive";
-    case Action::start: return "start";
-    case Action::restart: return "restart";
-    case Action::stop: return "stop";
+    case Action::fetch:
+      return "fetch";
+    case Action::remove:
+      return "remove";
+    case Action::create:
+      return "create";
+    case Action::replace:
+      return "replace";
+    case Action::revive:
+      return "revive";
+    case Action::start:
+      return "start";
+    case Action::restart:
+      return "restart";
+    case Action::stop:
+      return "stop";
   }
   return "";
 }
@@ -230,13 +244,20 @@ std::map<std::string, ModuleHistory> observe(const PlanInput& input) {
 
 std::string_view name_of(RuntimeStatus status) {
   switch (status) {
-    case RuntimeStatus::unknown: return "unknown";
-    case RuntimeStatus::backoff: return "backoff";
-    case RuntimeStatus::running: return "running";
-    case RuntimeStatus::unhealthy: return "unhealthy";
-    case RuntimeStatus::stopped: return "stopped";
-    case RuntimeStatus::failed: return "failed";
-    case RuntimeStatus::dead: return "dead";
+    case RuntimeStatus::unknown:
+      return "unknown";
+    case RuntimeStatus::backoff:
+      return "backoff";
+    case RuntimeStatus::running:
+      return "running";
+    case RuntimeStatus::unhealthy:
+      return "unhealthy";
+    case RuntimeStatus::stopped:
+      return "stopped";
+    case RuntimeStatus::failed:
+      return "failed";
+    case RuntimeStatus::dead:
+      return "dead";
   }
   return "";
 }

@@ -17,19 +17,24 @@
 
 namespace verge::agent {
 
-inline constexpr std::uint32_t kRestartsMax = 20;                      ///< For every policy but `always`.
+inline constexpr std::uint32_t kRestartsMax = 20;  ///< For every policy but `always`.
 inline constexpr std::int64_t kCoolOffFirst_us = 10'000'000;
 inline constexpr std::int64_t kCoolOffMax_us = 300'000'000;
-inline constexpr std::int64_t kHealthyAfter_us = 600'000'000;          ///< Running so long clears the counters.
+inline constexpr std::int64_t kHealthyAfter_us = 600'000'000;  ///< Running so long clears the counters.
 
-/// min(10 s * 2^count, 300 s).
-std::int64_t cool_off_us(std::uint32_t count);
+/// How long a module rests before its next start; agent.json may set other numbers than IoT Edge's.
+struct CoolOff {
+  std::int64_t first_us = kCoolOffFirst_us;
+  std::int64_t max_us = kCoolOffMax_us;
+};
+/// min(first * 2^count, max).
+std::int64_t cool_off_us(std::uint32_t count, const CoolOff& cool_off = {});
 
 struct DesiredModule {
   contract::ModuleSpec spec;
-  std::string hash;         ///< Names the container that fits; another hash means re-create.
-  bool has_image = false;   ///< In the engine, ready to use.
-  std::string blocked;      ///< Not empty: why it cannot be created yet (no identity, refused options).
+  std::string hash;        ///< Names the container that fits; another hash means re-create.
+  bool has_image = false;  ///< In the engine, ready to use.
+  std::string blocked;     ///< Not empty: why it cannot be created yet (no identity, refused options).
 };
 
 struct ActualContainer {
@@ -46,8 +51,8 @@ struct ModuleHistory {
   std::int64_t last_exit_us = 0;
   std::int64_t last_restart_us = 0;
   int last_exit_code = 0;
-  bool was_stopped_by_us = false;     ///< The exit was our own doing: no failure, no cool-off.
-  std::uint32_t failure_count = 0;    ///< Of commands (fetch, create, start) in a row.
+  bool was_stopped_by_us = false;   ///< The exit was our own doing: no failure, no cool-off.
+  std::uint32_t failure_count = 0;  ///< Of commands (fetch, create, start) in a row.
   std::int64_t last_failure_us = 0;
   std::string last_failure;
   bool operator==(const ModuleHistory&) const = default;
@@ -59,6 +64,7 @@ struct PlanInput {
   std::map<std::string, ModuleHistory> history;
   std::int64_t now_us = 0;
   std::int64_t boot_us = 0;  ///< Wall clock at which the machine started.
+  CoolOff cool_off;
 };
 
 enum class Action : std::uint8_t {
@@ -76,8 +82,8 @@ std::string_view name_of(Action action);
 struct Command {
   Action action = Action::start;
   std::string module;
-  std::string container;      ///< Id; empty for fetch and create.
-  std::uint32_t group = 0;    ///< Start-up order; groups run one after the other, lowest first.
+  std::string container;    ///< Id; empty for fetch and create.
+  std::uint32_t group = 0;  ///< Start-up order; groups run one after the other, lowest first.
   bool operator==(const Command&) const = default;
 };
 

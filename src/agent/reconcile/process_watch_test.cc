@@ -1,10 +1,9 @@
 #include "agent/reconcile/process_watch.h"
 
+#include <csignal>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <csignal>
 
 #include "base/bounded_queue.h"
 

@@ -1,9 +1,8 @@
 #include "agent/reconcile/reconciler.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+#include <fmt/format.h>
 #include <fstream>
 
 #include "agent/reconcile/process_watch.h"
@@ -15,6 +14,7 @@ namespace verge::agent {
 namespace {
 
 constexpr const char* kPart = "reconcile";
+constexpr std::uint64_t kThoroughEvery = 60;  // Rounds: five minutes.
 
 /// What a round's job found.
 struct Look {
@@ -47,8 +47,10 @@ std::string text_from(const Labels& labels, const std::string& name) {
 Json to_json(const std::map<std::string, ModuleHistory>& histories) {
   Json json = Json::object();
   for (const auto& [name, history] : histories) {
-    json[name] = {{"restart_count", history.restart_count},     {"last_exit_us", history.last_exit_us},
-                  {"last_restart_us", history.last_restart_us}, {"last_exit_code", history.last_exit_code},
+    json[name] = {{"restart_count", history.restart_count},
+                  {"last_exit_us", history.last_exit_us},
+                  {"last_restart_us", history.last_restart_us},
+                  {"last_exit_code", history.last_exit_code},
                   {"was_stopped_by_us", history.was_stopped_by_us}};
   }
   return json;
@@ -114,6 +116,8 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
   std::filesystem::path history_path() const { return surroundings.settings.state_folder() / "history.json"; }
 
   void start() {
+    const auto& restart = surroundings.settings.restart;
+    state.cool_off = {restart.cool_off_s * 1'000'000, restart.cool_off_s_max * 1'000'000};
     if (const auto text = read_file(history_path(), 1U << 20U)) {
       if (const auto json = parse_json(*text)) state.history = saved_histories = histories_from(*json);
     }
@@ -145,26 +149,35 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     is_again = false;
     ++rounds;
     std::vector<std::pair<std::string, std::string>> wanted;
-    for (const auto& [name, module] : state.desired) wanted.emplace_back(name, module.spec.image);
-    const auto submitted = surroundings.engine_workers.submit([self = shared_from_this(), wanted] {
-      auto look = std::make_shared<Look>(self->look(wanted));
+    for (const auto& [name, module] : state.desired) {
+      const ActualContainer* actual = container_of(state, name);
+      const bool is_settled = actual != nullptr && actual->hash == module.hash && module.has_image;
+      if (!is_settled) wanted.emplace_back(name, module.spec.image);
+    }
+    // What hardly ever changes is asked rarely: Podman's service spends tens of milliseconds on it.
+    const bool is_thorough = !knows_engine || !is_reachable || rounds % kThoroughEvery == 0;
+    const auto submitted = surroundings.engine_workers.submit([self = shared_from_this(), wanted, is_thorough] {
+      auto look = std::make_shared<Look>(self->look(wanted, is_thorough));
       self->post([look](Impl& impl) { impl.act(std::move(*look)); });
     });
     if (!submitted) end_round(false);
   }
 
-  Look look(const std::vector<std::pair<std::string, std::string>>& wanted) const {
+  Look look(const std::vector<std::pair<std::string, std::string>>& wanted, bool is_thorough) const {
     Look look;
     const Settings& settings = surroundings.settings;
     const auto& network = settings.network;
     look.containers = surroundings.engine.list(owner_labels(settings));
     if (!look.containers) return look;
-    auto ready = surroundings.engine.ensure_network(network.name, network.subnet, network.gateway, owner_labels(settings));
-    if (!ready) {
-      look.containers = std::move(ready).error();
-      return look;
+    if (is_thorough) {
+      auto ready =
+          surroundings.engine.ensure_network(network.name, network.subnet, network.gateway, owner_labels(settings));
+      if (!ready) {
+        look.containers = std::move(ready).error();
+        return look;
+      }
+      if (const auto info = surroundings.engine.info()) look.engine = *info;
     }
-    if (const auto info = surroundings.engine.info()) look.engine = *info;
     for (const auto& [name, reference] : wanted) {
       look.has_image[name] = surroundings.images.find(reference).has_value();
       look.digests[name] = surroundings.images.digest_of(reference);
@@ -275,9 +288,8 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
       end_round(has_acted);
       return;
     }
-    const auto rest = std::find_if(commands.begin(), commands.end(), [&](const Command& command) {
-      return command.group != commands.front().group;
-    });
+    const auto rest = std::find_if(commands.begin(), commands.end(),
+                                   [&](const Command& command) { return command.group != commands.front().group; });
     auto remaining = std::make_shared<std::vector<Command>>(rest, commands.end());
     commands.erase(rest, commands.end());
     std::map<std::string, std::vector<Command>> by_module;
@@ -321,8 +333,10 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     const int grace_s = options.stop_grace_s;
     const std::string old = command.container;
     switch (command.action) {
-      case Action::start: return [&engine_calls, old] { return Outcome{engine_calls.start(old), {}}; };
-      case Action::stop: return [&engine_calls, old, grace_s] { return Outcome{engine_calls.stop(old, grace_s), {}}; };
+      case Action::start:
+        return [&engine_calls, old] { return Outcome{engine_calls.start(old), {}}; };
+      case Action::stop:
+        return [&engine_calls, old, grace_s] { return Outcome{engine_calls.stop(old, grace_s), {}}; };
       case Action::restart:
         return [&engine_calls, old, grace_s] {
           if (const auto stopped = engine_calls.stop(old, grace_s); !stopped) return Outcome{stopped, {}};
@@ -334,26 +348,25 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
           (void)engine_calls.stop(old, grace_s);
           return Outcome{engine_calls.remove(old), {}};
         };
-      default: break;
+      default:
+        break;
     }
     VERGE_ASSERT(desired != state.desired.end());
     const DesiredModule module = desired->second;
     const auto generation = generations.find(command.module);
     const std::string number = generation == generations.end() ? "" : generation->second;
-    return [self = shared_from_this(), module, number, old, action = command.action] {
-      return self->make(module, number, old, action);
+    return [self = shared_from_this(), module, number, info = engine, old, action = command.action] {
+      return self->make(module, number, info, old, action);
     };
   }
 
   /// create, replace and revive; on a worker.
-  Outcome make(const DesiredModule& module, const std::string& generation, const std::string& old,
-               Action action) const {
+  Outcome make(const DesiredModule& module, const std::string& generation, const EngineInfo& info,
+               const std::string& old, Action action) const {
     ContainerEngine& calls = surroundings.engine;
     const auto image = surroundings.images.find(module.spec.image);
     if (!image) return {Error{ErrorCode::not_found, "image " + module.spec.image + " is not in the engine"}, {}};
-    const auto info = calls.info();
-    if (!info) return {info.error(), {}};
-    auto made = make_create_body(module.spec, {surroundings.settings, *info}, *image, generation);
+    auto made = make_create_body(module.spec, {surroundings.settings, info}, *image, generation);
     const std::string name = container_name(surroundings.settings, module.spec.name, module.hash);
     if (action == Action::revive) {
       if (auto removed = calls.remove(old); !removed) return {removed, made.left_out};
@@ -423,8 +436,8 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
   void save_histories() {
     if (to_json(state.history) == to_json(saved_histories)) return;
     saved_histories = state.history;
-    const auto submitted = surroundings.file_workers.submit(
-        [path = history_path(), text = to_text(to_json(state.history))] {
+    const auto submitted =
+        surroundings.file_workers.submit([path = history_path(), text = to_text(to_json(state.history))] {
           if (const auto written = write_file(path, text, 0600); !written) log_error(kPart, written.error());
         });
     if (!submitted) saved_histories.clear();

@@ -23,7 +23,7 @@ namespace verge::agent {
 
 struct ReconcileOptions {
   std::chrono::milliseconds period{5'000};
-  std::chrono::milliseconds gap{200};         ///< Between a round that did something and the next.
+  std::chrono::milliseconds gap{200};           ///< Between a round that did something and the next.
   std::chrono::milliseconds lost_after{1'500};  ///< So long the engine may say "running" without a process.
   int stop_grace_s = 10;
 };

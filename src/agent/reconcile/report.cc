@@ -75,7 +75,10 @@ Json module_report(const std::string& name, const DesiredModule& module, const R
 
 Json system_module_report(const contract::AgentConfig& config, const std::string& name) {
   const auto found = config.system_modules.find(name);
-  Json report = {{"type", "docker"}, {"runtimeStatus", "running"}, {"exitCode", 0}, {"restartCount", 0},
+  Json report = {{"type", "docker"},
+                 {"runtimeStatus", "running"},
+                 {"exitCode", 0},
+                 {"restartCount", 0},
                  {"statusDescription", "part of the agent's own process"},
                  {"settings", {{"image", ""}, {"imageHash", ""}, {"createOptions", "{}"}}}};
   if (found != config.system_modules.end()) report["settings"]["image"] = found->second.image;

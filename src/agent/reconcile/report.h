@@ -16,7 +16,7 @@ namespace verge::agent {
 struct ReportInput {
   const PlanInput* state = nullptr;
   contract::AgentConfig config;
-  contract::DeploymentStatus status;   ///< Of reading the manifest; failing commands make it 500.
+  contract::DeploymentStatus status;  ///< Of reading the manifest; failing commands make it 500.
   std::int64_t desired_version = 0;
   EngineInfo engine;
   std::map<std::string, std::string> image_hashes;  ///< Module -> digest, where known.

@@ -47,10 +47,9 @@ class ModuleTwinsTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
   void build() {
-    twins_ = std::make_unique<ModuleTwins>(loop_, *workers_, folder_, hub_.upstream(),
-                                           [this](const std::string&, std::int64_t, const Json& patch) {
-                                             heard_.push_back(patch);
-                                           });
+    twins_ = std::make_unique<ModuleTwins>(
+        loop_, *workers_, folder_, hub_.upstream(),
+        [this](const std::string&, std::int64_t, const Json& patch) { heard_.push_back(patch); });
   }
   Result<Json> get() {
     std::optional<Result<Json>> answer;

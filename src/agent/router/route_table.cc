@@ -1,9 +1,8 @@
 #include "agent/router/route_table.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+#include <fmt/format.h>
 #include <map>
 #include <optional>
 
@@ -26,9 +25,9 @@ struct SystemName {
   std::string_view name, wire;
 };
 constexpr SystemName kSystemNames[] = {
-    {"messageId", "$.mid"},       {"correlationId", "$.cid"},   {"userId", "$.uid"},       {"to", "$.to"},
-    {"contentType", "$.ct"},      {"contentEncoding", "$.ce"},  {"outputName", "$.on"},    {"creationTime", "$.ctime"},
-    {"messageSchema", "$.schema"}, {"expiryTimeUtc", "$.exp"},  {"dt-subject", "$.sub"},   {"interfaceId", "$.ifid"},
+    {"messageId", "$.mid"},        {"correlationId", "$.cid"},  {"userId", "$.uid"},     {"to", "$.to"},
+    {"contentType", "$.ct"},       {"contentEncoding", "$.ce"}, {"outputName", "$.on"},  {"creationTime", "$.ctime"},
+    {"messageSchema", "$.schema"}, {"expiryTimeUtc", "$.exp"},  {"dt-subject", "$.sub"}, {"interfaceId", "$.ifid"},
 };
 
 class MessageScope final : public expression::Scope {
@@ -116,8 +115,8 @@ Result<RouteTable> RouteTable::make(const contract::RouterConfig& config) {
 std::vector<RouteTable::Match> RouteTable::targets(const std::string& device, const std::string& sender,
                                                    const std::string& output, const contract::PropertyBag& properties,
                                                    std::string_view payload) const {
-  const std::string source = output.empty() ? "/messages/modules/" + sender
-                                            : fmt::format("/messages/modules/{}/outputs/{}", sender, output);
+  const std::string source =
+      output.empty() ? "/messages/modules/" + sender : fmt::format("/messages/modules/{}/outputs/{}", sender, output);
   const MessageScope scope(device, sender, properties, payload);
   std::vector<Match> matches;
   for (const Entry& entry : routes_) {

@@ -35,8 +35,11 @@ TEST(RouteTable, SendsToEveryTargetOnce) {
   };
   const Row rows[] = {
       {"upstream", {"FROM /messages/* INTO $upstream"}, "o", "{}", {"up:m"}},
-      {"another module", {"FROM /messages/modules/m/outputs/o INTO BrokeredEndpoint(\"/modules/n/inputs/i\")"}, "o",
-       "{}", {"in:n/i"}},
+      {"another module",
+       {"FROM /messages/modules/m/outputs/o INTO BrokeredEndpoint(\"/modules/n/inputs/i\")"},
+       "o",
+       "{}",
+       {"in:n/i"}},
       {"another output", {"FROM /messages/modules/m/outputs/x INTO $upstream"}, "o", "{}", {}},
       {"another module's output", {"FROM /messages/modules/x/* INTO $upstream"}, "o", "{}", {}},
       {"no output at all", {"FROM /messages/modules/m/outputs/* INTO $upstream"}, "", "{}", {}},
@@ -45,7 +48,11 @@ TEST(RouteTable, SendsToEveryTargetOnce) {
       {"condition on the body, false", {"FROM /messages/* WHERE $body.t > 5 INTO $upstream"}, "o", "{\"t\": 5}", {}},
       {"condition on a broken body", {"FROM /messages/* WHERE $body.t > 5 INTO $upstream"}, "o", "{", {}},
       {"condition on a property", {"FROM /messages/* WHERE level = '7' INTO $upstream"}, "o", "", {"up:m"}},
-      {"condition on the sender", {"FROM /messages/* WHERE $connectionModuleId = 'm' INTO $upstream"}, "o", "", {"up:m"}},
+      {"condition on the sender",
+       {"FROM /messages/* WHERE $connectionModuleId = 'm' INTO $upstream"},
+       "o",
+       "",
+       {"up:m"}},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(row.behaviour);
@@ -68,8 +75,8 @@ TEST(RouteTable, TakesTheLifeOfTheBestPriority) {
 }
 
 TEST(RouteTable, OneBadRouteRefusesAll) {
-  const auto table = RouteTable::make(
-      config_of({{"good", "FROM /* INTO $upstream", 0, 0}, {"bad", "FROM /* INTO nowhere", 0, 0}}));
+  const auto table =
+      RouteTable::make(config_of({{"good", "FROM /* INTO $upstream", 0, 0}, {"bad", "FROM /* INTO nowhere", 0, 0}}));
   ASSERT_FALSE(table);
   EXPECT_EQ(table.error().code, ErrorCode::invalid_argument);
   EXPECT_NE(table.error().message.find("\"bad\""), std::string::npos) << table.error().message;

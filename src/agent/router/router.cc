@@ -1,8 +1,7 @@
 #include "agent/router/router.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <map>
 
 #include "agent/router/topic_tree.h"
@@ -135,9 +134,9 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     listen_options.bind_before_address_exists = options.bind_before_address_exists;
     listen_options.connections_max = 512;
     VERGE_TRY(listener, listen_tcp(loop(), listen_options, [this](ConnectionPointer connection) {
-      if (!is_welcome(connection->peer())) return connection->abort();
-      endpoint->accept(std::move(connection), options.mqtt_port);
-    }));
+                if (!is_welcome(connection->peer())) return connection->abort();
+                endpoint->accept(std::move(connection), options.mqtt_port);
+              }));
     listen_options.port = options.https_port;
     VERGE_TRY(https_port, https->listen(listen_options));
     return Done{};
@@ -182,7 +181,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     if (who.device != device() || who.module.empty()) return {ConnectCode::not_authorized, ""};
     const auto end_s = verify(who.module, request.password);
     if (!end_s) {
-      log_warning(kPart, "refused a module: its token does not fit", {{"module", who.module}, {"peer", request.peer.address}});
+      log_warning(kPart, "refused a module: its token does not fit",
+                  {{"module", who.module}, {"peer", request.peer.address}});
       return {ConnectCode::not_authorized, ""};
     }
     token_ends_s[who.module] = *end_s;
@@ -242,7 +242,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     VERGE_TRY(auto topic, contract::parse_published_topic(message.topic));
     if (auto* telemetry = std::get_if<contract::TelemetryTopic>(&topic)) {
       if (telemetry->sender != who) {
-        return Error{ErrorCode::invalid_argument, fmt::format("{} published as {}", who.to_text(), telemetry->sender.to_text())};
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("{} published as {}", who.to_text(), telemetry->sender.to_text())};
       }
       if (message.retain) telemetry->properties.set("mqtt-retain", "true");
       return on_output(who.module, std::move(telemetry->properties), std::string(message.payload), acknowledge);
@@ -280,7 +281,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     }
   }
 
-  Status on_output(const std::string& module, PropertyBag properties, std::string payload, const Acknowledge& acknowledge) {
+  Status on_output(const std::string& module, PropertyBag properties, std::string payload,
+                   const Acknowledge& acknowledge) {
     received.add();
     if (payload.size() + size_of(properties) > options.message_bytes_max) {
       return Error{ErrorCode::limit, fmt::format("module {} published {} bytes; the most are {}", module,
@@ -312,7 +314,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     auto* telemetry = topic ? std::get_if<contract::TelemetryTopic>(&*topic) : nullptr;
     if (telemetry == nullptr || telemetry->sender != who) return;
     telemetry->properties.set("iothub-MessageType", "Will");
-    const auto sent = on_output(who.module, std::move(telemetry->properties), request.will_payload, [](const Status&) {});
+    const auto sent =
+        on_output(who.module, std::move(telemetry->properties), request.will_payload, [](const Status&) {});
     if (!sent) log_error(kPart, sent.error());
   }
 
@@ -367,7 +370,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     const auto topic = contract::method_request_topic(call.name, id);
     if (session == nullptr || !session->is_subscribed(topic)) {
       return done(Error{ErrorCode::not_found, fmt::format("call {} on module {}: the module is not connected or does "
-                                                          "not listen for methods", call.name, call.module)});
+                                                          "not listen for methods",
+                                                          call.name, call.module)});
     }
     if (methods.size() >= options.methods_max) {
       return done(Error{ErrorCode::limit, fmt::format("call {}: {} calls are open", call.name, methods.size())});
@@ -416,14 +420,18 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     const auto path = request.segments();
     const bool is_method = request.method == "POST" && path.size() == 5 && path[0] == "twins" && path[2] == "modules" &&
                            path[4] == "methods";
-    if (!is_method) return refuse(404, fmt::format("ErrorCode:NotFound;there is no {} {}", request.method, request.path));
+    if (!is_method)
+      return refuse(404, fmt::format("ErrorCode:NotFound;there is no {} {}", request.method, request.path));
     const auto caller = Identity::from_text(std::string(request.headers.get("x-ms-edge-moduleId")));
-    if (caller.module.empty()) return refuse(400, "ErrorCode:ArgumentInvalid;header x-ms-edge-moduleId must be DEVICE/MODULE");
-    if (caller.device != device() || !verify(caller.module, request.headers.get("Authorization")) || path[1] != device()) {
+    if (caller.module.empty())
+      return refuse(400, "ErrorCode:ArgumentInvalid;header x-ms-edge-moduleId must be DEVICE/MODULE");
+    if (caller.device != device() || !verify(caller.module, request.headers.get("Authorization")) ||
+        path[1] != device()) {
       return refuse(401, "ErrorCode:Unauthorized;the caller's token does not fit");
     }
     const auto body = parse_json(request.body);
-    const auto name = body && body->is_object() ? string_member(*body, "methodName") : Result<std::string>(std::string());
+    const auto name =
+        body && body->is_object() ? string_member(*body, "methodName") : Result<std::string>(std::string());
     if (!name || name->empty()) return refuse(400, "ErrorCode:ArgumentInvalid;methodName is missing");
     MethodCall call;
     call.module = path[3];
@@ -453,7 +461,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     sink.is_ready = [session, topic = contract::input_topic(receiver, input, {})] {
       return session->is_open() && session->is_subscribed(topic);
     };
-    sink.send = [session, receiver, input, sender = device()](const OutboxRecord& record, std::function<void(Status)> done) {
+    sink.send = [session, receiver, input, sender = device()](const OutboxRecord& record,
+                                                              std::function<void(Status)> done) {
       auto properties = PropertyBag::from_text(record.properties);
       if (!properties) properties = PropertyBag{};
       properties->set("$.cdid", sender);

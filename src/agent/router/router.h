@@ -33,8 +33,8 @@ struct RouterOptions {
   std::uint16_t mqtt_port = 8883;
   std::uint16_t https_port = 443;
   bool bind_before_address_exists = true;
-  std::size_t message_bytes_max = 262'144;  ///< Azure's: body and properties.
-  std::size_t methods_max = 256;            ///< Open method calls.
+  std::size_t message_bytes_max = 262'144;        ///< Azure's: body and properties.
+  std::size_t methods_max = 256;                  ///< Open method calls.
   std::chrono::milliseconds token_sweep{10'000};  ///< How often sessions whose token ended are closed.
 };
 
@@ -55,7 +55,7 @@ class Router {
     ModuleTwins& twins;
   };
   struct Handlers {
-    std::function<void(const std::string& module)> connected, disconnected;
+    std::function<void(const std::string&module)> connected, disconnected;
     std::function<void(const std::string& module, const std::string& stream, std::string_view frame)> live;
   };
 

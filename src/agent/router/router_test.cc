@@ -1,7 +1,6 @@
 #include "agent/router/router.h"
 
 #include <gtest/gtest.h>
-
 #include <thread>
 
 #include "base/bytes.h"
@@ -63,7 +62,9 @@ class RouterTest : public testing::Test {
     VERGE_ASSERT(opened);
     outbox_ = *std::move(opened);
     ModuleTwins::Upstream offline{[](const std::string&) { return false; },
-                                  [](const std::string&, const auto& done) { done(Error{ErrorCode::unavailable, "away"}); },
+                                  [](const std::string&, const auto& done) {
+                                    done(Error{ErrorCode::unavailable, "away"});
+                                  },
                                   [](const std::string&, const Json&, const auto& done) {
                                     done(Error{ErrorCode::unavailable, "away"});
                                   }};
@@ -197,9 +198,8 @@ TEST_F(RouterTest, RefusesWhoCannotProveIt) {
   FakeModule wrong_key(loop_, router_->mqtt_port(), "m", to_base64("another key"));
   FakeModule unknown(loop_, router_->mqtt_port(), "x");
   FakeModule late(loop_, router_->mqtt_port(), "n", kKey, 1000);
-  ASSERT_TRUE(until([&] {
-    return wrong_key.disconnect_count > 0 && unknown.disconnect_count > 0 && late.disconnect_count > 0;
-  }));
+  ASSERT_TRUE(until(
+      [&] { return wrong_key.disconnect_count > 0 && unknown.disconnect_count > 0 && late.disconnect_count > 0; }));
   EXPECT_TRUE(connected_.empty());
 }
 
@@ -288,7 +288,8 @@ TEST_F(RouterTest, OneModuleCallsAnotherOverHttp) {
     call.method = "POST";
     call.url = "http://127.0.0.1:" + std::to_string(router_->https_port()) + "/twins/d/modules/n/methods";
     call.headers.set("x-ms-edge-moduleId", caller);
-    call.headers.set("Authorization", contract::make_sas("hub.example/devices/d/modules/m", key, 4'000'000'000).value());
+    call.headers.set("Authorization",
+                     contract::make_sas("hub.example/devices/d/modules/m", key, 4'000'000'000).value());
     call.body = R"({"methodName": "echo", "payload": {"a": 1}, "responseTimeoutInSeconds": 5})";
     std::optional<HttpResponse> response;
     std::thread caller_thread([&] {

@@ -67,7 +67,8 @@ Result<std::string> HubApi::device_token() const {
 Result<ModuleIdentities> HubApi::list_modules() const {
   VERGE_TRY(const auto token, device_token());
   const auto path = fmt::format("/devices/{}/modules", percent_encode(settings_.device));
-  VERGE_TRY(const Json list, call_hub({settings_, token, is_cancelled_}, "GET", path, nullptr, "list this device's modules at the hub"));
+  VERGE_TRY(const Json list,
+            call_hub({settings_, token, is_cancelled_}, "GET", path, nullptr, "list this device's modules at the hub"));
   if (!list.is_array()) return Error{ErrorCode::corrupt, "list this device's modules at the hub: no list came back"};
   ModuleIdentities identities;
   for (const Json& item : list) {
@@ -96,8 +97,8 @@ Result<ModuleIdentity> HubApi::create_module(const std::string& module) const {
 Status HubApi::remove_module(const std::string& module) const {
   VERGE_TRY(const auto token, device_token());
   const auto path = fmt::format("/devices/{}/modules/{}", percent_encode(settings_.device), percent_encode(module));
-  const auto removed =
-      call_hub({settings_, token, is_cancelled_}, "DELETE", path, nullptr, fmt::format("remove identity of module \"{}\"", module));
+  const auto removed = call_hub({settings_, token, is_cancelled_}, "DELETE", path, nullptr,
+                                fmt::format("remove identity of module \"{}\"", module));
   if (!removed && removed.error().code != ErrorCode::not_found) return removed.error();
   return Done{};
 }
@@ -119,8 +120,8 @@ Result<ModuleIdentities> load_identities(const std::filesystem::path& path) {
   if (!text) return text.error();
   const auto json = parse_json(*text);
   if (!json || !json->is_object()) {
-    return Error{ErrorCode::corrupt, fmt::format("read {}: not a JSON object; remove it, the hub has the identities",
-                                                 path.string())};
+    return Error{ErrorCode::corrupt,
+                 fmt::format("read {}: not a JSON object; remove it, the hub has the identities", path.string())};
   }
   ModuleIdentities identities;
   for (const auto& [name, item] : json->items()) {

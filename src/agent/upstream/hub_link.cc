@@ -1,7 +1,6 @@
 #include "agent/upstream/hub_link.h"
 
 #include <fmt/format.h>
-
 #include <map>
 
 #include "base/json.h"
@@ -19,14 +18,20 @@ constexpr std::size_t kRequestsMax = 256;
 
 ErrorCode code_of_status(int status) {
   switch (status) {
-    case 400: return ErrorCode::invalid_argument;
-    case 404: return ErrorCode::not_found;
+    case 400:
+      return ErrorCode::invalid_argument;
+    case 404:
+      return ErrorCode::not_found;
     case 409:
-    case 412: return ErrorCode::conflict;
+    case 412:
+      return ErrorCode::conflict;
     case 413:
-    case 429: return ErrorCode::limit;
-    case 504: return ErrorCode::timeout;
-    default: return status >= 500 ? ErrorCode::unavailable : ErrorCode::invalid_argument;
+    case 429:
+      return ErrorCode::limit;
+    case 504:
+      return ErrorCode::timeout;
+    default:
+      return status >= 500 ? ErrorCode::unavailable : ErrorCode::invalid_argument;
   }
 }
 
@@ -162,8 +167,8 @@ struct HubLink::Impl : std::enable_shared_from_this<HubLink::Impl> {
     }
   }
 
-  void send(const std::function<std::string(const std::string& id)>& topic, std::string_view body,
-            std::uint8_t qos, OnAnswer done) {
+  void send(const std::function<std::string(const std::string& id)>& topic, std::string_view body, std::uint8_t qos,
+            OnAnswer done) {
     if (!client->is_connected()) {
       done(Error{ErrorCode::unavailable, fmt::format("module {}: the hub is not connected", module)});
       return;

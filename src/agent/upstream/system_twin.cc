@@ -1,13 +1,19 @@
 #include "agent/upstream/system_twin.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/log.h"
 #include "contract/twin.h"
 
 namespace verge::agent {
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr const char* kPart = "upstream";
 constexpr std::chrono::milliseconds kReportGap{1'000};
+constexpr std::chrono::milliseconds kReportDelay{20};  // Changes of one moment go together.
 constexpr std::chrono::milliseconds kRetry{10'000};
 constexpr std::chrono::hours kRefresh{1};
 
@@ -34,11 +40,12 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
   const OnDesired on_desired;
   Json desired = Json::object();
   std::int64_t desired_version = 0;
-  Json wanted_report;          // null: nothing to say yet
+  Json wanted_report;  // null: nothing to say yet
   Json reported = Json::object();
   bool knows_reported = false;  // Of this connection.
   bool is_reporting = false, is_scheduled = false, is_reading = false;
   Loop::TimerId refresh_timer = 0, report_timer = 0;
+  steady_clock::time_point last_report = steady_clock::now() - kReportGap;
 
   void connected() {
     knows_reported = false;
@@ -89,7 +96,8 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
   void schedule_report() {
     if (is_scheduled || wanted_report.is_null()) return;
     is_scheduled = true;
-    report_timer = loop.after(kReportGap, [weak = weak_from_this()] {
+    const auto since_last = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - last_report);
+    report_timer = loop.after(std::max(kReportDelay, kReportGap - since_last), [weak = weak_from_this()] {
       const auto self = weak.lock();
       if (self == nullptr) return;
       self->is_scheduled = false;
@@ -102,6 +110,7 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
     const Json patch = contract::difference(reported, wanted_report);
     if (patch.empty()) return;
     is_reporting = true;
+    last_report = steady_clock::now();
     link.report(patch, [weak = weak_from_this(), patch](const Result<std::int64_t>& version) {
       if (const auto self = weak.lock()) self->finish_report(patch, version);
     });

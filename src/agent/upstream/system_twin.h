@@ -1,4 +1,5 @@
-// agent/upstream/system_twin.h -- follows the twin of $edgeAgent or $edgeHub: desired in, the difference of reported out.
+// agent/upstream/system_twin.h -- follows the twin of $edgeAgent or $edgeHub: desired in, the difference of reported
+// out.
 //
 // Reads the whole twin at each connection, once an hour, and when a patch's version is not the next one. Reports what
 // differs from what the hub has, at most once a second.

@@ -1,10 +1,9 @@
 #include "agent/workload/workload_api.h"
 
-#include <fmt/format.h>
-#include <sys/stat.h>
-
 #include <algorithm>
+#include <fmt/format.h>
 #include <map>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/crypto.h"
@@ -34,9 +33,7 @@ std::string tag_of(const std::string& key, const std::string& vector, const std:
   return hmac_sha256(key, fmt::format("tag:{}:", vector.size()) + vector + body);
 }
 
-HttpResponse refusal(int status, std::string_view message) {
-  return json_response(Json{{"message", message}}, status);
-}
+HttpResponse refusal(int status, std::string_view message) { return json_response(Json{{"message", message}}, status); }
 HttpResponse refusal(const Error& error) { return refusal(http_status_of(error.code), error.message); }
 
 Result<std::string> bytes_member(const Json& body, std::string_view key) {
@@ -77,7 +74,8 @@ struct WorkloadApi::Impl {
     };
     server.http = std::make_unique<HttpServer>(loop, handlers);
     auto listening = server.http->listen_unix(socket_of(module), 0666);
-    if (!listening) return std::move(listening).error().within(fmt::format("open the workload socket of module {}", module));
+    if (!listening)
+      return std::move(listening).error().within(fmt::format("open the workload socket of module {}", module));
     return Done{};
   }
 

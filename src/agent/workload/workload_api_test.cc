@@ -1,7 +1,6 @@
 #include "agent/workload/workload_api.h"
 
 #include <gtest/gtest.h>
-
 #include <thread>
 
 #include "base/bytes.h"

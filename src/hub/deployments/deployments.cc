@@ -14,8 +14,9 @@ Status check_device(const Identities& identities, const std::string& device) {
   const auto record = identities.find({device, ""});
   if (!record) return Error{ErrorCode::not_found, fmt::format("there is no device \"{}\"", device)};
   if (record->is_edge) return Done{};
-  return Error{ErrorCode::invalid_argument,
-               fmt::format("device \"{}\" is no edge device; create it with capabilities.iotEdge to deploy to it", device)};
+  return Error{
+      ErrorCode::invalid_argument,
+      fmt::format("device \"{}\" is no edge device; create it with capabilities.iotEdge to deploy to it", device)};
 }
 
 /// Another caller may create the same module at the same time; that is as good.

@@ -42,8 +42,14 @@ void fill_from_message(const MessageRecord& message, const Result<Json>& body, E
   row.captured_us = row.received_us;
   row.type = "message";
   row.severity = "info";
-  Json json{{"type", row.type}, {"device", row.device}, {"module", row.module}, {"stream", ""}, {"family", ""},
-            {"severity", row.severity}, {"captured_us", row.captured_us}, {"received_us", row.received_us},
+  Json json{{"type", row.type},
+            {"device", row.device},
+            {"module", row.module},
+            {"stream", ""},
+            {"family", ""},
+            {"severity", row.severity},
+            {"captured_us", row.captured_us},
+            {"received_us", row.received_us},
             {"sequence", row.sequence}};
   Json properties = Json::object();
   for (const auto& [name, value] : message.properties) properties[name] = value;

@@ -13,8 +13,8 @@ namespace verge::hub {
 
 struct EventRow {
   std::string device, module;
-  std::string epoch;           ///< Of the outbox, or "log-<partition>" for a plain device.
-  std::int64_t sequence = 0;   ///< With the three above the row's key; for a plain device the log's offset.
+  std::string epoch;          ///< Of the outbox, or "log-<partition>" for a plain device.
+  std::int64_t sequence = 0;  ///< With the three above the row's key; for a plain device the log's offset.
   std::int64_t received_us = 0, captured_us = 0;
   std::string family, type, stream, severity, rule;
   double score = 0;

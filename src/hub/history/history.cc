@@ -21,18 +21,17 @@ constexpr std::int64_t kForgetRows = 20'000;  // Of one statement, so that queri
 constexpr int kNiceness = 5;
 
 std::vector<storage::Migration> migrations() {
-  return {{"history.1",
-           "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, module TEXT NOT NULL,"
-           " epoch TEXT NOT NULL, sequence INTEGER NOT NULL, received_us INTEGER NOT NULL, captured_us INTEGER NOT NULL,"
-           " family TEXT NOT NULL, type TEXT NOT NULL, stream TEXT NOT NULL, severity TEXT NOT NULL, rule TEXT NOT NULL,"
-           " score REAL NOT NULL, json TEXT NOT NULL, UNIQUE (device, module, epoch, sequence))"},
-          {"history.2",
-           "CREATE INDEX events_series ON events (device, module, stream, type, captured_us, score)"},
-          {"history.3", "CREATE INDEX events_type ON events (type, id)"},
-          {"history.4", "CREATE INDEX events_severity ON events (severity, id) WHERE severity <> 'info'"},
-          {"history.5", "CREATE TABLE offsets (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL)"},
-          {"history.6",
-           "CREATE TABLE days (day INTEGER PRIMARY KEY, events INTEGER NOT NULL, alarms INTEGER NOT NULL)"}};
+  return {
+      {"history.1",
+       "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, module TEXT NOT NULL,"
+       " epoch TEXT NOT NULL, sequence INTEGER NOT NULL, received_us INTEGER NOT NULL, captured_us INTEGER NOT NULL,"
+       " family TEXT NOT NULL, type TEXT NOT NULL, stream TEXT NOT NULL, severity TEXT NOT NULL, rule TEXT NOT NULL,"
+       " score REAL NOT NULL, json TEXT NOT NULL, UNIQUE (device, module, epoch, sequence))"},
+      {"history.2", "CREATE INDEX events_series ON events (device, module, stream, type, captured_us, score)"},
+      {"history.3", "CREATE INDEX events_type ON events (type, id)"},
+      {"history.4", "CREATE INDEX events_severity ON events (severity, id) WHERE severity <> 'info'"},
+      {"history.5", "CREATE TABLE offsets (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL)"},
+      {"history.6", "CREATE TABLE days (day INTEGER PRIMARY KEY, events INTEGER NOT NULL, alarms INTEGER NOT NULL)"}};
 }
 
 struct DayCount {
@@ -170,10 +169,11 @@ Status History::write_batch(std::uint32_t partition, const std::vector<storage::
     }
     EventRow row = event_row(*message, partition, record);
     VERGE_TRY(const auto changed,
-              database_->execute("INSERT OR IGNORE INTO events (device, module, epoch, sequence, received_us, captured_us, family,"
-                                 " type, stream, severity, rule, score, json) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                                 {row.device, row.module, row.epoch, row.sequence, row.received_us, row.captured_us, row.family,
-                                  row.type, row.stream, row.severity, row.rule, row.score, row.json}));
+              database_->execute(
+                  "INSERT OR IGNORE INTO events (device, module, epoch, sequence, received_us, captured_us, family,"
+                  " type, stream, severity, rule, score, json) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                  {row.device, row.module, row.epoch, row.sequence, row.received_us, row.captured_us, row.family,
+                   row.type, row.stream, row.severity, row.rule, row.score, row.json}));
     if (changed == 0) continue;
     const std::int64_t day = row.received_us / kDayUs;
     if (days.empty() || days.back().first != day) days.push_back({day, {}});
@@ -182,12 +182,14 @@ Status History::write_batch(std::uint32_t partition, const std::vector<storage::
     stored.push_back(std::move(row.json));
   }
   for (const auto& [day, count] : days) {
-    VERGE_CHECK(database_->execute("INSERT INTO days (day, events, alarms) VALUES (?,?,?) ON CONFLICT (day)"
-                                   " DO UPDATE SET events = events + excluded.events, alarms = alarms + excluded.alarms",
-                                   {day, count.events, count.alarms}));
+    VERGE_CHECK(
+        database_->execute("INSERT INTO days (day, events, alarms) VALUES (?,?,?) ON CONFLICT (day)"
+                           " DO UPDATE SET events = events + excluded.events, alarms = alarms + excluded.alarms",
+                           {day, count.events, count.alarms}));
   }
-  VERGE_CHECK(database_->execute("INSERT OR REPLACE INTO offsets (partition, next) VALUES (?,?)",
-                                 {static_cast<std::int64_t>(partition), static_cast<std::int64_t>(records.back().offset + 1)}));
+  VERGE_CHECK(
+      database_->execute("INSERT OR REPLACE INTO offsets (partition, next) VALUES (?,?)",
+                         {static_cast<std::int64_t>(partition), static_cast<std::int64_t>(records.back().offset + 1)}));
   return Done{};
 }
 
@@ -196,7 +198,9 @@ void History::forget_old() {
   const auto forget = [&](std::string_view condition, std::int64_t value) {
     for (;;) {
       const auto gone = database_->execute(
-          fmt::format("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE {} ORDER BY id LIMIT {})", condition, kForgetRows), {value});
+          fmt::format("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE {} ORDER BY id LIMIT {})", condition,
+                      kForgetRows),
+          {value});
       if (!gone) return log_error("hub", gone.error().within("forget old history"));
       if (*gone < kForgetRows) return;
     }
@@ -225,8 +229,9 @@ Result<EventPage> History::events(const EventFilter& filter) const {
   where.compare("captured_us", "<", filter.to_us);
   where.compare("id", "<", filter.before);
   where.values.emplace_back(static_cast<std::int64_t>(filter.limit + 1));
-  VERGE_TRY(const auto rows, database_->query(
-      fmt::format("SELECT id, json FROM events WHERE {} ORDER BY id DESC LIMIT ?", where.text), where.values));
+  VERGE_TRY(const auto rows,
+            database_->query(fmt::format("SELECT id, json FROM events WHERE {} ORDER BY id DESC LIMIT ?", where.text),
+                             where.values));
   EventPage page;
   for (std::size_t i = 0; i < std::min(rows.size(), filter.limit); ++i) page.events.push_back(rows[i].text(1));
   if (rows.size() > filter.limit) page.next = rows[filter.limit - 1].integer(0);
@@ -235,7 +240,8 @@ Result<EventPage> History::events(const EventFilter& filter) const {
 
 Result<std::vector<std::pair<std::int64_t, double>>> History::series(const SeriesFilter& filter) const {
   if (filter.points_max < kPointsMin || filter.points_max > kPointsMax) {
-    return Error{ErrorCode::invalid_argument, fmt::format("points_max is {}; use {} to {}", filter.points_max, kPointsMin, kPointsMax)};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("points_max is {}; use {} to {}", filter.points_max, kPointsMin, kPointsMax)};
   }
   Conditions where;
   where.equal("device", filter.device);
@@ -244,16 +250,20 @@ Result<std::vector<std::pair<std::int64_t, double>>> History::series(const Serie
   where.equal("type", filter.type);
   where.compare("captured_us", ">=", filter.from_us);
   where.compare("captured_us", "<", filter.to_us);
-  VERGE_TRY(const auto span, database_->query_one(
-      fmt::format("SELECT count(*), min(captured_us), max(captured_us) FROM events WHERE {}", where.text), where.values));
+  VERGE_TRY(const auto span,
+            database_->query_one(
+                fmt::format("SELECT count(*), min(captured_us), max(captured_us) FROM events WHERE {}", where.text),
+                where.values));
   std::vector<std::pair<std::int64_t, double>> points;
   const auto add = [&](const std::vector<storage::Row>& rows) {
     for (const auto& row : rows) points.emplace_back(row.integer(0), row.real(1));
   };
   if (!span || span->integer(0) == 0) return points;
   if (static_cast<std::size_t>(span->integer(0)) <= filter.points_max) {
-    VERGE_TRY(const auto rows, database_->query(
-        fmt::format("SELECT captured_us, score FROM events WHERE {} ORDER BY captured_us, id", where.text), where.values));
+    VERGE_TRY(const auto rows,
+              database_->query(
+                  fmt::format("SELECT captured_us, score FROM events WHERE {} ORDER BY captured_us, id", where.text),
+                  where.values));
     add(rows);
     return points;
   }
@@ -262,9 +272,11 @@ Result<std::vector<std::pair<std::int64_t, double>>> History::series(const Serie
   const std::int64_t from_us = span->integer(1);
   const std::int64_t stretch_us = (span->integer(2) - from_us) / stretches + 1;
   for (const std::string_view extreme : {"min", "max"}) {
-    VERGE_TRY(const auto rows, database_->query(
-        fmt::format("SELECT captured_us, {}(score) FROM events WHERE {} GROUP BY (captured_us - {}) / {}", extreme, where.text, from_us, stretch_us),
-        where.values));
+    VERGE_TRY(const auto rows,
+              database_->query(
+                  fmt::format("SELECT captured_us, {}(score) FROM events WHERE {} GROUP BY (captured_us - {}) / {}",
+                              extreme, where.text, from_us, stretch_us),
+                  where.values));
     add(rows);
   }
   std::sort(points.begin(), points.end());
@@ -276,23 +288,29 @@ Result<std::vector<LedgerLine>> History::ledger(const std::string& device, const
   Conditions where;
   where.equal("device", device);
   where.equal("module", module);
-  VERGE_TRY(const auto rows, database_->query(
-      fmt::format("SELECT device, module, epoch, min(sequence), max(sequence), count(*), sum(late) FROM"
-                  " (SELECT device, module, epoch, sequence, sequence < max(sequence) OVER (PARTITION BY device, module, epoch"
-                  " ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS late FROM events WHERE {})"
-                  " GROUP BY device, module, epoch ORDER BY device, module, epoch", where.text),
-      where.values));
+  VERGE_TRY(
+      const auto rows,
+      database_->query(
+          fmt::format("SELECT device, module, epoch, min(sequence), max(sequence), count(*), sum(late) FROM"
+                      " (SELECT device, module, epoch, sequence, sequence < max(sequence) OVER (PARTITION BY device, "
+                      "module, epoch"
+                      " ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS late FROM events WHERE {})"
+                      " GROUP BY device, module, epoch ORDER BY device, module, epoch",
+                      where.text),
+          where.values));
   std::vector<LedgerLine> lines;
   for (const auto& row : rows) {
-    lines.push_back({row.text(0), row.text(1), row.text(2), row.integer(3), row.integer(4), row.integer(5), row.integer(6)});
+    lines.push_back(
+        {row.text(0), row.text(1), row.text(2), row.integer(3), row.integer(4), row.integer(5), row.integer(6)});
   }
   return lines;
 }
 
 Result<History::Totals> History::totals() const {
   const std::int64_t today = clock_.now_us() / kDayUs;
-  VERGE_TRY(const auto row, database_->query_one(
-      "SELECT sum(events), sum(CASE WHEN day = ?1 THEN events ELSE 0 END), sum(CASE WHEN day = ?1 THEN alarms ELSE 0 END) FROM days", {today}));
+  VERGE_TRY(const auto row, database_->query_one("SELECT sum(events), sum(CASE WHEN day = ?1 THEN events ELSE 0 END), "
+                                                 "sum(CASE WHEN day = ?1 THEN alarms ELSE 0 END) FROM days",
+                                                 {today}));
   if (!row) return Totals{};
   return Totals{row->integer(0), row->integer(1), row->integer(2)};
 }

@@ -1,4 +1,5 @@
-// hub/history/history.h -- what the page and the CLI ask about the past: events, series, the ledger of sequence numbers.
+// hub/history/history.h -- what the page and the CLI ask about the past: events, series, the ledger of sequence
+// numbers.
 //
 // A consumer of the message log: reads on from its stored offset, off the acknowledge path, and writes rows and offset
 // in one transaction, so that a crash neither loses nor repeats one. Everything here can be rebuilt: delete history.db.
@@ -28,8 +29,8 @@
 namespace verge::hub {
 
 struct HistoryOptions {
-  std::size_t batch_max = 1000;                  ///< Messages of one transaction.
-  std::int64_t rows_max = 5'000'000;             ///< The oldest go beyond it.
+  std::size_t batch_max = 1000;                     ///< Messages of one transaction.
+  std::int64_t rows_max = 5'000'000;                ///< The oldest go beyond it.
   std::int64_t age_us_max = 30LL * 86'400'000'000;  ///< By the time the hub received them.
 };
 

@@ -18,8 +18,17 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 std::string event_text(std::int64_t captured_us, double score, std::string_view severity = "info") {
-  return to_text({{"v", 1}, {"id", "i"}, {"type", "anomaly.score"}, {"family", "telemetry"}, {"device", "liar"}, {"module", "liar"},
-                  {"stream", "press"}, {"captured_us", captured_us}, {"sequence", 1}, {"score", score}, {"severity", std::string(severity)}});
+  return to_text({{"v", 1},
+                  {"id", "i"},
+                  {"type", "anomaly.score"},
+                  {"family", "telemetry"},
+                  {"device", "liar"},
+                  {"module", "liar"},
+                  {"stream", "press"},
+                  {"captured_us", captured_us},
+                  {"sequence", 1},
+                  {"score", score},
+                  {"severity", std::string(severity)}});
 }
 
 class HistoryTest : public testing::Test {
@@ -51,7 +60,8 @@ class HistoryTest : public testing::Test {
     durable.get_future().wait();
   }
   void send(std::uint64_t sequence, const std::string& body, std::string_view epoch = "e1") {
-    append(0, encode_record(record_prefix({"d", "m"}, "1", "{}"), epoch, sequence, {{"$.ct", "application/json"}}, body));
+    append(0,
+           encode_record(record_prefix({"d", "m"}, "1", "{}"), epoch, sequence, {{"$.ct", "application/json"}}, body));
   }
   void wait_until_caught_up() {
     for (int i = 0; i < 2000 && history_->lag() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -100,7 +110,8 @@ TEST_F(HistoryTest, KeepsOtherMessagesViewable) {
   };
   const Row rows[] = {
       {"JSON", R"({"temperature": 21})", [](const Json& e) { EXPECT_EQ(e["body"]["temperature"], 21); }},
-      {"an event with a wrong member", R"({"v": 1, "type": 7})", [](const Json& e) { EXPECT_EQ(e["body"]["type"], 7); }},
+      {"an event with a wrong member", R"({"v": 1, "type": 7})",
+       [](const Json& e) { EXPECT_EQ(e["body"]["type"], 7); }},
       {"text", "hello", [](const Json& e) { EXPECT_EQ(e["body"], "hello"); }},
       {"bytes", std::string("\0\1", 2), [](const Json& e) { EXPECT_EQ(e["body_base64"], "AAE="); }},
       {"nothing", "", [](const Json& e) { EXPECT_EQ(e["body"], ""); }},
@@ -192,7 +203,8 @@ TEST_F(HistoryTest, GoesOnWhereItStoppedAndCanBeRebuilt) {
   wait_until_caught_up();
   EXPECT_THAT(events(), SizeIs(2));
   history_.reset();
-  for (const auto* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(folder_ / (std::string("history.db") + suffix));
+  for (const auto* suffix : {"", "-wal", "-shm"})
+    std::filesystem::remove(folder_ / (std::string("history.db") + suffix));
   open_history();
   wait_until_caught_up();
   EXPECT_THAT(events(), SizeIs(2));

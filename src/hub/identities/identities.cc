@@ -27,13 +27,18 @@ Status check_key(const contract::Identity& who, std::string_view key) {
 }
 
 Status check(const IdentityChange& change) {
-  if (!contract::is_valid_id(change.who.device)) return invalid(change.who, "the device id holds a character that ids may not have, or is not 1 to 128 characters long");
-  if (!change.who.module.empty() && !contract::is_valid_id(change.who.module)) return invalid(change.who, "the module id holds a character that ids may not have, or is longer than 128 characters");
+  if (!contract::is_valid_id(change.who.device))
+    return invalid(change.who,
+                   "the device id holds a character that ids may not have, or is not 1 to 128 characters long");
+  if (!change.who.module.empty() && !contract::is_valid_id(change.who.module))
+    return invalid(change.who,
+                   "the module id holds a character that ids may not have, or is longer than 128 characters");
   VERGE_CHECK(check_key(change.who, change.primary_key));
   VERGE_CHECK(check_key(change.who, change.secondary_key));
   const std::string_view type = change.auth_type;
   if (type != "sas" && type != "selfSigned" && type != "certificateAuthority" && type != "none") {
-    return invalid(change.who, fmt::format("authentication type \"{}\"; use sas, selfSigned, certificateAuthority or none", type));
+    return invalid(change.who,
+                   fmt::format("authentication type \"{}\"; use sas, selfSigned, certificateAuthority or none", type));
   }
   return Done{};
 }
@@ -75,7 +80,8 @@ Error moved_on(const contract::Identity& who) {
 }
 
 Error unknown(const contract::Identity& who) {
-  return Error{ErrorCode::not_found, fmt::format("there is no {} \"{}\"", who.module.empty() ? "device" : "module", who.to_text())};
+  return Error{ErrorCode::not_found,
+               fmt::format("there is no {} \"{}\"", who.module.empty() ? "device" : "module", who.to_text())};
 }
 
 bool fits(std::string_view if_match, const IdentityRecord& record) {
@@ -83,11 +89,23 @@ bool fits(std::string_view if_match, const IdentityRecord& record) {
 }
 
 std::vector<storage::Value> values_of(const IdentityRecord& record) {
-  return {record.who.device, record.who.module, record.generation_id, record.etag,
-          std::int64_t{record.is_enabled}, record.status_reason, record.auth_type, record.primary_key,
-          record.secondary_key, record.primary_thumbprint, record.secondary_thumbprint,
-          std::int64_t{record.is_edge}, record.scope, record.managed_by, record.created_us,
-          record.status_updated_us, record.last_seen_us};
+  return {record.who.device,
+          record.who.module,
+          record.generation_id,
+          record.etag,
+          std::int64_t{record.is_enabled},
+          record.status_reason,
+          record.auth_type,
+          record.primary_key,
+          record.secondary_key,
+          record.primary_thumbprint,
+          record.secondary_thumbprint,
+          std::int64_t{record.is_edge},
+          record.scope,
+          record.managed_by,
+          record.created_us,
+          record.status_updated_us,
+          record.last_seen_us};
 }
 
 IdentityRecord record_of(const storage::Row& row) {
@@ -201,14 +219,16 @@ Status Identities::check_room(const contract::Identity& who) const {
     return Error{ErrorCode::limit, fmt::format("the hub holds {} identities, its limit: remove some first", count)};
   }
   if (!who.module.empty() && modules_of(who.device).size() >= limits_.modules_max) {
-    return Error{ErrorCode::limit, fmt::format("device \"{}\" has {} modules, its limit: remove some first", who.device, limits_.modules_max)};
+    return Error{ErrorCode::limit, fmt::format("device \"{}\" has {} modules, its limit: remove some first", who.device,
+                                               limits_.modules_max)};
   }
   return Done{};
 }
 
 Status Identities::insert(const IdentityRecord& record) {
-  VERGE_CHECK(database_.execute(
-      fmt::format("INSERT INTO identities ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns), values_of(record)));
+  VERGE_CHECK(
+      database_.execute(fmt::format("INSERT INTO identities ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns),
+                        values_of(record)));
   return Done{};
 }
 
@@ -232,7 +252,8 @@ Result<IdentityPointer> Identities::create(const IdentityChange& change) {
   VERGE_CHECK(check(change));
   const std::lock_guard lock(writing_);
   if (find(change.who)) {
-    return Error{ErrorCode::conflict, fmt::format("\"{}\" exists already: send If-Match to change it", change.who.to_text())};
+    return Error{ErrorCode::conflict,
+                 fmt::format("\"{}\" exists already: send If-Match to change it", change.who.to_text())};
   }
   if (!change.who.module.empty() && !find({change.who.device, ""})) return unknown({change.who.device, ""});
   VERGE_CHECK(check_room(change.who));

@@ -29,12 +29,12 @@ struct IdentityRecord {
   std::string etag;           ///< Changes with every change.
   bool is_enabled = true;
   std::string status_reason;
-  std::string auth_type = "sas";  ///< "sas", "selfSigned", "certificateAuthority" or "none".
+  std::string auth_type = "sas";                         ///< "sas", "selfSigned", "certificateAuthority" or "none".
   std::string primary_key, secondary_key;                ///< Base64, as in a connection string.
   std::string primary_thumbprint, secondary_thumbprint;  ///< Hex.
-  bool is_edge = false;      ///< Devices: capabilities.iotEdge.
-  std::string scope;         ///< Devices: deviceScope.
-  std::string managed_by;    ///< Modules.
+  bool is_edge = false;                                  ///< Devices: capabilities.iotEdge.
+  std::string scope;                                     ///< Devices: deviceScope.
+  std::string managed_by;                                ///< Modules.
   std::int64_t created_us = 0, status_updated_us = 0, last_seen_us = 0;
 };
 using IdentityPointer = std::shared_ptr<const IdentityRecord>;

@@ -7,7 +7,8 @@
 namespace verge::hub {
 namespace {
 
-Json key_pair(const std::string& primary, const std::string& secondary, std::string_view first, std::string_view second) {
+Json key_pair(const std::string& primary, const std::string& secondary, std::string_view first,
+              std::string_view second) {
   const auto text_or_null = [](const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); };
   return {{std::string(first), text_or_null(primary)}, {std::string(second), text_or_null(secondary)}};
 }
@@ -31,19 +32,19 @@ Status read_authentication(const Json& body, IdentityChange& change) {
 Status check_id(const Json& body, std::string_view key, const std::string& expected) {
   VERGE_TRY(const auto id, string_member(body, key, expected));
   if (id == expected) return Done{};
-  return Error{ErrorCode::invalid_argument, fmt::format("{} is \"{}\" in the body and \"{}\" in the path: make them equal", key, id, expected)};
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("{} is \"{}\" in the body and \"{}\" in the path: make them equal", key, id, expected)};
 }
 
 }  // namespace
 
-std::string azure_time(std::int64_t epoch_us) {
-  return epoch_us == 0 ? "0001-01-01T00:00:00Z" : to_iso8601(epoch_us);
-}
+std::string azure_time(std::int64_t epoch_us) { return epoch_us == 0 ? "0001-01-01T00:00:00Z" : to_iso8601(epoch_us); }
 
 Json authentication_json(const IdentityRecord& record) {
   return {{"type", record.auth_type},
           {"symmetricKey", key_pair(record.primary_key, record.secondary_key, "primaryKey", "secondaryKey")},
-          {"x509Thumbprint", key_pair(record.primary_thumbprint, record.secondary_thumbprint, "primaryThumbprint", "secondaryThumbprint")}};
+          {"x509Thumbprint", key_pair(record.primary_thumbprint, record.secondary_thumbprint, "primaryThumbprint",
+                                      "secondaryThumbprint")}};
 }
 
 Json to_json(const IdentityRecord& record, const ConnectionState& connection) {
@@ -70,7 +71,8 @@ Json to_json(const IdentityRecord& record, const ConnectionState& connection) {
 }
 
 Result<IdentityChange> identity_change_from_json(const contract::Identity& who, const Json& body) {
-  if (!body.is_object()) return Error{ErrorCode::invalid_argument, "the body must be a JSON object that describes the identity"};
+  if (!body.is_object())
+    return Error{ErrorCode::invalid_argument, "the body must be a JSON object that describes the identity"};
   IdentityChange change;
   change.who = who;
   VERGE_CHECK(check_id(body, "deviceId", who.device));
@@ -82,7 +84,8 @@ Result<IdentityChange> identity_change_from_json(const contract::Identity& who, 
   change.is_enabled = status == "enabled";
   VERGE_TRY(change.status_reason, string_member(body, "statusReason"));
   VERGE_TRY(change.managed_by, string_member(body, "managedBy"));
-  if (const Json* capabilities = find_member(body, {"capabilities"}); capabilities != nullptr && capabilities->is_object()) {
+  if (const Json* capabilities = find_member(body, {"capabilities"});
+      capabilities != nullptr && capabilities->is_object()) {
     VERGE_TRY(change.is_edge, bool_member(*capabilities, "iotEdge"));
   }
   VERGE_CHECK(read_authentication(body, change));

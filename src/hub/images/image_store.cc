@@ -24,7 +24,8 @@ constexpr std::size_t kCopyBytes = 1U << 20U;
 
 std::vector<storage::Migration> migrations() {
   return {{"images.1",
-           "CREATE TABLE blobs (repository TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (repository, digest)) WITHOUT ROWID"},
+           "CREATE TABLE blobs (repository TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (repository, digest)) "
+           "WITHOUT ROWID"},
           {"images.2",
            "CREATE TABLE manifests (repository TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL,"
            " bytes TEXT NOT NULL, PRIMARY KEY (repository, digest))"},
@@ -54,7 +55,8 @@ Status append_file(const fs::path& target, const fs::path& piece) {
   }
   out.flush();
   if (in.eof() && out) return Done{};
-  return Error{ErrorCode::limit, fmt::format("append to upload \"{}\": the disk took no more", target.filename().string())};
+  return Error{ErrorCode::limit,
+               fmt::format("append to upload \"{}\": the disk took no more", target.filename().string())};
 }
 
 /// Digests that a manifest or an index names: {blobs, manifests}.
@@ -66,7 +68,9 @@ Result<References> references_of(std::string_view bytes) {
   References references;
   const auto read = [](const Json& item, std::vector<std::string>& list) -> Status {
     VERGE_TRY(auto digest, string_member(item, "digest"));
-    if (!is_digest(digest)) return Error{ErrorCode::invalid_argument, fmt::format("the manifest names digest \"{}\"; use sha256", digest.substr(0, 100))};
+    if (!is_digest(digest))
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("the manifest names digest \"{}\"; use sha256", digest.substr(0, 100))};
     list.push_back(std::move(digest));
     return Done{};
   };
@@ -100,7 +104,8 @@ bool is_repository_name(std::string_view text) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if (std::islower(byte) != 0 || std::isdigit(byte) != 0) continue;
     if (!is_separator(text[i]) || i == 0 || i + 1 == text.size()) return false;
-    if (is_separator(text[i + 1]) && (text[i] == '/' || text[i + 1] == '/' || text[i] == '.' || text[i + 1] == '.')) return false;
+    if (is_separator(text[i + 1]) && (text[i] == '/' || text[i + 1] == '/' || text[i] == '.' || text[i + 1] == '.'))
+      return false;
   }
   return true;
 }
@@ -112,10 +117,12 @@ bool is_tag(std::string_view text) {
   });
 }
 
-ImageStore::ImageStore(fs::path folder, std::unique_ptr<storage::Database> database, const Clock& clock, ImageStoreLimits limits)
+ImageStore::ImageStore(fs::path folder, std::unique_ptr<storage::Database> database, const Clock& clock,
+                       ImageStoreLimits limits)
     : folder_(std::move(folder)), database_(std::move(database)), clock_(clock), limits_(limits) {}
 
-Result<std::unique_ptr<ImageStore>> ImageStore::open(const fs::path& folder, const Clock& clock, ImageStoreLimits limits) {
+Result<std::unique_ptr<ImageStore>> ImageStore::open(const fs::path& folder, const Clock& clock,
+                                                     ImageStoreLimits limits) {
   std::error_code error;
   fs::create_directories(folder, error);
   VERGE_TRY(auto database, storage::Database::open(folder / "images.db", migrations()));
@@ -130,7 +137,8 @@ Status ImageStore::prepare_folders() {
   fs::create_directories(spool_folder(), error);
   if (!error) fs::create_directories(folder_ / "blobs" / "sha256", error);
   if (!error) return Done{};
-  return Error{ErrorCode::unavailable, fmt::format("prepare image store \"{}\": {}", folder_.string(), error.message())};
+  return Error{ErrorCode::unavailable,
+               fmt::format("prepare image store \"{}\": {}", folder_.string(), error.message())};
 }
 
 fs::path ImageStore::blob_path(const std::string& digest) const {
@@ -142,7 +150,8 @@ fs::path ImageStore::upload_path(const std::string& upload) const { return spool
 
 std::optional<fs::path> ImageStore::find_blob(const std::string& repository, const std::string& digest) const {
   if (!is_digest(digest)) return std::nullopt;
-  const auto row = database_->query_one("SELECT 1 FROM blobs WHERE repository = ? AND digest = ?", {repository, digest});
+  const auto row =
+      database_->query_one("SELECT 1 FROM blobs WHERE repository = ? AND digest = ?", {repository, digest});
   std::error_code error;
   const fs::path path = blob_path(digest);
   if (!row || !*row || !fs::exists(path, error)) return std::nullopt;
@@ -150,7 +159,8 @@ std::optional<fs::path> ImageStore::find_blob(const std::string& repository, con
 }
 
 Status ImageStore::keep_blob(const std::string& repository, const std::string& digest) {
-  VERGE_CHECK(database_->execute("INSERT OR IGNORE INTO blobs (repository, digest) VALUES (?,?)", {repository, digest}));
+  VERGE_CHECK(
+      database_->execute("INSERT OR IGNORE INTO blobs (repository, digest) VALUES (?,?)", {repository, digest}));
   return Done{};
 }
 
@@ -162,7 +172,9 @@ Status ImageStore::mount_blob(const std::string& repository, const std::string& 
 Result<std::string> ImageStore::begin_upload(const std::string& repository) {
   VERGE_TRY(const auto free_bytes, system_disk().free_bytes(folder_));
   if (free_bytes < limits_.free_bytes_min) {
-    return Error{ErrorCode::limit, fmt::format("{} bytes are left on the image store's disk, at least {} must stay: make room", free_bytes, limits_.free_bytes_min)};
+    return Error{ErrorCode::limit,
+                 fmt::format("{} bytes are left on the image store's disk, at least {} must stay: make room",
+                             free_bytes, limits_.free_bytes_min)};
   }
   const std::string id = new_uuid();
   const bool has_room = uploads_.with([&](Uploads& uploads) {
@@ -170,7 +182,8 @@ Result<std::string> ImageStore::begin_upload(const std::string& repository) {
     uploads[id] = {repository, 0, clock_.now_us(), false};
     return true;
   });
-  if (!has_room) return Error{ErrorCode::limit, fmt::format("{} uploads are under way: retry later", limits_.uploads_max)};
+  if (!has_room)
+    return Error{ErrorCode::limit, fmt::format("{} uploads are under way: retry later", limits_.uploads_max)};
   std::ofstream(upload_path(id), std::ios::binary);
   return id;
 }
@@ -178,7 +191,8 @@ Result<std::string> ImageStore::begin_upload(const std::string& repository) {
 Result<ImageStore::Upload> ImageStore::take_upload(const std::string& repository, const std::string& upload) {
   return uploads_.with([&](Uploads& uploads) -> Result<Upload> {
     const auto found = uploads.find(upload);
-    if (found == uploads.end() || found->second.repository != repository) return not_found("there is no such upload: begin it again");
+    if (found == uploads.end() || found->second.repository != repository)
+      return not_found("there is no such upload: begin it again");
     if (found->second.is_busy) return Error{ErrorCode::conflict, "another request writes to this upload"};
     found->second.is_busy = true;
     return found->second;
@@ -201,12 +215,13 @@ void ImageStore::drop_upload(const std::string& upload) {
   fs::remove(upload_path(upload), ignored);
 }
 
-Result<std::uint64_t> ImageStore::append_upload(const std::string& repository, const std::string& upload, const fs::path& piece,
-                                                std::optional<std::uint64_t> start) {
+Result<std::uint64_t> ImageStore::append_upload(const std::string& repository, const std::string& upload,
+                                                const fs::path& piece, std::optional<std::uint64_t> start) {
   VERGE_TRY(const auto state, take_upload(repository, upload));
   if (start && *start != state.bytes) {
     give_back_upload(upload, state.bytes);
-    return Error{ErrorCode::conflict, fmt::format("the upload holds {} bytes, the piece begins at {}", state.bytes, *start)};
+    return Error{ErrorCode::conflict,
+                 fmt::format("the upload holds {} bytes, the piece begins at {}", state.bytes, *start)};
   }
   std::error_code error;
   const std::uint64_t piece_bytes = fs::file_size(piece, error);
@@ -231,7 +246,8 @@ Result<std::uint64_t> ImageStore::append_upload(const std::string& repository, c
 Result<std::uint64_t> ImageStore::upload_size(const std::string& repository, const std::string& upload) const {
   return uploads_.with([&](const Uploads& uploads) -> Result<std::uint64_t> {
     const auto found = uploads.find(upload);
-    if (found == uploads.end() || found->second.repository != repository) return not_found("there is no such upload: begin it again");
+    if (found == uploads.end() || found->second.repository != repository)
+      return not_found("there is no such upload: begin it again");
     return found->second.bytes;
   });
 }
@@ -249,7 +265,8 @@ Status ImageStore::finish_upload(const std::string& repository, const std::strin
   const fs::path source = upload_path(upload);
   const auto keep = [&]() -> Status {
     VERGE_TRY(const auto actual, sha256_digest_of_file(source));
-    if (actual != digest) return Error{ErrorCode::corrupt, fmt::format("the upload's digest is {}, not {}: send it again", actual, digest)};
+    if (actual != digest)
+      return Error{ErrorCode::corrupt, fmt::format("the upload's digest is {}, not {}: send it again", actual, digest)};
     VERGE_CHECK(sync_path(source));
     const fs::path target = blob_path(digest);
     std::error_code error;
@@ -278,7 +295,8 @@ void ImageStore::forget_old_uploads() {
 Status ImageStore::check_references(const std::string& repository, std::string_view bytes) const {
   VERGE_TRY(const auto references, references_of(bytes));
   for (const auto& digest : references.blobs) {
-    if (!find_blob(repository, digest)) return not_found(fmt::format("repository \"{}\" has no blob {}: push it first", repository, digest));
+    if (!find_blob(repository, digest))
+      return not_found(fmt::format("repository \"{}\" has no blob {}: push it first", repository, digest));
   }
   for (const auto& digest : references.manifests) {
     const auto known = manifest(repository, digest);
@@ -290,18 +308,23 @@ Status ImageStore::check_references(const std::string& repository, std::string_v
 Result<std::string> ImageStore::put_manifest(const std::string& repository, const std::string& reference,
                                              std::string_view media_type, std::string_view bytes) {
   if (bytes.size() > limits_.manifest_bytes_max) {
-    return Error{ErrorCode::limit, fmt::format("a manifest of {} bytes; at most {}", bytes.size(), limits_.manifest_bytes_max)};
+    return Error{ErrorCode::limit,
+                 fmt::format("a manifest of {} bytes; at most {}", bytes.size(), limits_.manifest_bytes_max)};
   }
   const std::string digest = sha256_digest(bytes);
   const bool by_digest = reference.find(':') != std::string::npos;
-  if (by_digest && reference != digest) return Error{ErrorCode::invalid_argument, fmt::format("the manifest's digest is {}, not {}", digest, reference)};
-  if (!by_digest && !is_tag(reference)) return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is no tag", reference.substr(0, 200))};
+  if (by_digest && reference != digest)
+    return Error{ErrorCode::invalid_argument, fmt::format("the manifest's digest is {}, not {}", digest, reference)};
+  if (!by_digest && !is_tag(reference))
+    return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" is no tag", reference.substr(0, 200))};
   VERGE_CHECK(check_references(repository, bytes));
   const auto stored = database_->transaction([&]() -> Status {
-    VERGE_CHECK(database_->execute("INSERT OR REPLACE INTO manifests (repository, digest, media_type, bytes) VALUES (?,?,?,?)",
-                                   {repository, digest, std::string(media_type), std::string(bytes)}));
+    VERGE_CHECK(
+        database_->execute("INSERT OR REPLACE INTO manifests (repository, digest, media_type, bytes) VALUES (?,?,?,?)",
+                           {repository, digest, std::string(media_type), std::string(bytes)}));
     if (by_digest) return Done{};
-    VERGE_CHECK(database_->execute("INSERT OR REPLACE INTO tags (repository, tag, digest) VALUES (?,?,?)", {repository, reference, digest}));
+    VERGE_CHECK(database_->execute("INSERT OR REPLACE INTO tags (repository, tag, digest) VALUES (?,?,?)",
+                                   {repository, reference, digest}));
     return Done{};
   });
   if (!stored) return stored.error();
@@ -311,11 +334,15 @@ Result<std::string> ImageStore::put_manifest(const std::string& repository, cons
 Result<Manifest> ImageStore::manifest(const std::string& repository, const std::string& reference) const {
   std::string digest = reference;
   if (!is_digest(reference)) {
-    VERGE_TRY(const auto row, database_->query_one("SELECT digest FROM tags WHERE repository = ? AND tag = ?", {repository, reference}));
-    if (!row) return not_found(fmt::format("repository \"{}\" has no tag \"{}\"", repository, reference.substr(0, 200)));
+    VERGE_TRY(const auto row, database_->query_one("SELECT digest FROM tags WHERE repository = ? AND tag = ?",
+                                                   {repository, reference}));
+    if (!row)
+      return not_found(fmt::format("repository \"{}\" has no tag \"{}\"", repository, reference.substr(0, 200)));
     digest = row->text(0);
   }
-  VERGE_TRY(const auto row, database_->query_one("SELECT media_type, bytes FROM manifests WHERE repository = ? AND digest = ?", {repository, digest}));
+  VERGE_TRY(const auto row,
+            database_->query_one("SELECT media_type, bytes FROM manifests WHERE repository = ? AND digest = ?",
+                                 {repository, digest}));
   if (!row) return not_found(fmt::format("repository \"{}\" has no manifest {}", repository, digest));
   return Manifest{digest, row->text(0), row->text(1)};
 }

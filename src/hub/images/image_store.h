@@ -1,9 +1,9 @@
 // hub/images/image_store.h -- the blobs, manifests and tags of container images.
 //
-// Source: OCI distribution specification 1.1. Blobs lie in blobs/sha256/<two digits>/<digest>, so equal content is stored
-// once; a blob becomes visible only after its digest was checked and it was synced. Which repository may show which blob,
-// and where tags point, is in images.db. Uploads in progress do not survive a restart.
-// Threads: all calls from any thread; calls that hash or copy block for the time the disk needs.
+// Source: OCI distribution specification 1.1. Blobs lie in blobs/sha256/<two digits>/<digest>, so equal content is
+// stored once; a blob becomes visible only after its digest was checked and it was synced. Which repository may show
+// which blob, and where tags point, is in images.db. Uploads in progress do not survive a restart. Threads: all calls
+// from any thread; calls that hash or copy block for the time the disk needs.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ namespace verge::hub {
 struct ImageStoreLimits {
   std::uint64_t blob_bytes_max = 4ULL << 30U;
   std::size_t manifest_bytes_max = 4U << 20U;
-  std::size_t uploads_max = 64;                     ///< At one time.
-  std::int64_t upload_age_us_max = 3'600'000'000;   ///< Since its last progress.
-  std::uint64_t free_bytes_min = 256ULL << 20U;     ///< Left on the file system; below it uploads are refused.
+  std::size_t uploads_max = 64;                    ///< At one time.
+  std::int64_t upload_age_us_max = 3'600'000'000;  ///< Since its last progress.
+  std::uint64_t free_bytes_min = 256ULL << 20U;    ///< Left on the file system; below it uploads are refused.
 };
 
 struct Manifest {
@@ -57,8 +57,8 @@ class ImageStore {
 
   /// reference: a tag or a digest. Returns the digest. Errors: invalid_argument (no manifest, or another digest),
   /// not_found (it names a blob or manifest that the repository lacks; the message names it), limit.
-  Result<std::string> put_manifest(const std::string& repository, const std::string& reference, std::string_view media_type,
-                                   std::string_view bytes);
+  Result<std::string> put_manifest(const std::string& repository, const std::string& reference,
+                                   std::string_view media_type, std::string_view bytes);
   /// Errors: not_found.
   Result<Manifest> manifest(const std::string& repository, const std::string& reference) const;
   /// In the order of their names. Errors: not_found (no such repository).
@@ -80,7 +80,8 @@ class ImageStore {
   };
   using Uploads = std::map<std::string, Upload>;
 
-  ImageStore(std::filesystem::path folder, std::unique_ptr<storage::Database> database, const Clock& clock, ImageStoreLimits limits);
+  ImageStore(std::filesystem::path folder, std::unique_ptr<storage::Database> database, const Clock& clock,
+             ImageStoreLimits limits);
   Status prepare_folders();
   std::filesystem::path blob_path(const std::string& digest) const;
   std::filesystem::path upload_path(const std::string& upload) const;

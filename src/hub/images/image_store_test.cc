@@ -116,8 +116,9 @@ TEST_F(ImageStoreTest, TakesAManifestOnlyWithItsBlobs) {
 }
 
 TEST_F(ImageStoreTest, RefusesWhatIsNoManifest) {
-  for (const char* text : {"", "x", "[]", "{}", R"({"config":{"digest":"sha256:1"},"layers":[]})",
-                           R"({"config":{"digest":"md5:1"},"layers":[]})", R"({"config":1,"layers":1})", R"({"manifests":[1]})"}) {
+  for (const char* text :
+       {"", "x", "[]", "{}", R"({"config":{"digest":"sha256:1"},"layers":[]})",
+        R"({"config":{"digest":"md5:1"},"layers":[]})", R"({"config":1,"layers":1})", R"({"manifests":[1]})"}) {
     EXPECT_FALSE(store_->put_manifest("app", "1", "t", text)) << text;
   }
 }
@@ -144,8 +145,10 @@ TEST_F(ImageStoreTest, BoundsUploads) {
 }
 
 TEST(ImageNames, AreChecked) {
-  for (const char* good : {"a", "app", "team/app", "a.b", "a_b", "a__b", "a-b/c--d", "0"}) EXPECT_TRUE(is_repository_name(good)) << good;
-  for (const char* bad : {"", "A", "/a", "a/", "a//b", "../a", "a/../b", "a..b", "-a", "a b", "a/.b"}) EXPECT_FALSE(is_repository_name(bad)) << bad;
+  for (const char* good : {"a", "app", "team/app", "a.b", "a_b", "a__b", "a-b/c--d", "0"})
+    EXPECT_TRUE(is_repository_name(good)) << good;
+  for (const char* bad : {"", "A", "/a", "a/", "a//b", "../a", "a/../b", "a..b", "-a", "a b", "a/.b"})
+    EXPECT_FALSE(is_repository_name(bad)) << bad;
   EXPECT_TRUE(is_tag("1.0-rc_2"));
   EXPECT_FALSE(is_tag(".x"));
   EXPECT_FALSE(is_tag("a/b"));

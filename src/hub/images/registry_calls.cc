@@ -24,11 +24,16 @@ HttpResponse empty(int status) {
 /// The specification's codes, by what failed.
 HttpResponse upload_failed(const Error& error) {
   switch (error.code) {
-    case ErrorCode::not_found: return refused(404, "BLOB_UPLOAD_UNKNOWN", error.message);
-    case ErrorCode::conflict: return refused(416, "BLOB_UPLOAD_INVALID", error.message);
-    case ErrorCode::corrupt: return refused(400, "DIGEST_INVALID", error.message);
-    case ErrorCode::limit: return refused(413, "SIZE_INVALID", error.message);
-    default: return refused(http_status_of(error.code), "UNKNOWN", error.message);
+    case ErrorCode::not_found:
+      return refused(404, "BLOB_UPLOAD_UNKNOWN", error.message);
+    case ErrorCode::conflict:
+      return refused(416, "BLOB_UPLOAD_INVALID", error.message);
+    case ErrorCode::corrupt:
+      return refused(400, "DIGEST_INVALID", error.message);
+    case ErrorCode::limit:
+      return refused(413, "SIZE_INVALID", error.message);
+    default:
+      return refused(http_status_of(error.code), "UNKNOWN", error.message);
   }
 }
 
@@ -68,9 +73,12 @@ class RegistryCalls {
 
  private:
   HttpResponse blob(const Call& call, const Target& target) const {
-    if (call.request.method != "GET" && call.request.method != "HEAD") return refused(405, "UNSUPPORTED", "blobs are not removed here");
+    if (call.request.method != "GET" && call.request.method != "HEAD")
+      return refused(405, "UNSUPPORTED", "blobs are not removed here");
     const auto path = images_.find_blob(target.repository, target.item);
-    if (!path) return refused(404, "BLOB_UNKNOWN", fmt::format("repository \"{}\" has no blob {}", target.repository, target.item.substr(0, 100)));
+    if (!path)
+      return refused(404, "BLOB_UNKNOWN",
+                     fmt::format("repository \"{}\" has no blob {}", target.repository, target.item.substr(0, 100)));
     HttpResponse response;
     response.file = *path;
     response.headers.set("Content-Type", "application/octet-stream");
@@ -84,7 +92,8 @@ class RegistryCalls {
     auto tags = images_.tags(target.repository);
     if (!tags) return refused(404, "NAME_UNKNOWN", tags.error().message);
     std::size_t count_max = tags->size();
-    if (const std::string n = query_of(call, "n"); !n.empty()) std::from_chars(n.data(), n.data() + n.size(), count_max);
+    if (const std::string n = query_of(call, "n"); !n.empty())
+      std::from_chars(n.data(), n.data() + n.size(), count_max);
     const std::string last = query_of(call, "last");
     Json list = Json::array();
     for (const auto& tag : *tags) {
@@ -95,7 +104,8 @@ class RegistryCalls {
 
   HttpResponse manifests(const Call& call, const Target& target) const {
     if (call.request.method == "PUT") return put_manifest(call, target);
-    if (call.request.method != "GET" && call.request.method != "HEAD") return refused(405, "UNSUPPORTED", "manifests are not removed here");
+    if (call.request.method != "GET" && call.request.method != "HEAD")
+      return refused(405, "UNSUPPORTED", "manifests are not removed here");
     const auto manifest = images_.manifest(target.repository, target.item);
     if (!manifest) return refused(404, "MANIFEST_UNKNOWN", manifest.error().message);
     HttpResponse response;
@@ -107,7 +117,8 @@ class RegistryCalls {
   }
 
   HttpResponse put_manifest(const Call& call, const Target& target) const {
-    const auto digest = images_.put_manifest(target.repository, target.item, call.request.headers.get("Content-Type"), call.request.body);
+    const auto digest = images_.put_manifest(target.repository, target.item, call.request.headers.get("Content-Type"),
+                                             call.request.body);
     if (!digest) {
       const Error& error = digest.error();
       if (error.code == ErrorCode::not_found) return refused(404, "MANIFEST_BLOB_UNKNOWN", error.message);
@@ -152,7 +163,8 @@ class RegistryCalls {
   /// A new upload; with ?digest the whole blob is in the body, with ?mount it is elsewhere already.
   HttpResponse begin(const Call& call, const Target& target) const {
     const std::string mount = query_of(call, "mount");
-    if (!mount.empty() && images_.mount_blob(target.repository, mount, query_of(call, "from"))) return created(target, mount);
+    if (!mount.empty() && images_.mount_blob(target.repository, mount, query_of(call, "from")))
+      return created(target, mount);
     const auto upload = images_.begin_upload(target.repository);
     if (!upload) return upload_failed(upload.error());
     if (query_of(call, "digest").empty()) return progress(202, target, *upload, 0);
@@ -176,7 +188,8 @@ class RegistryCalls {
   Result<std::uint64_t> take_body(const Call& call, const Target& target, const std::string& upload) const {
     std::error_code error;
     const auto& file = call.request.body_file;
-    if (file.empty() || std::filesystem::file_size(file, error) == 0) return images_.upload_size(target.repository, upload);
+    if (file.empty() || std::filesystem::file_size(file, error) == 0)
+      return images_.upload_size(target.repository, upload);
     return images_.append_upload(target.repository, upload, file, start_of(call));
   }
 
@@ -193,7 +206,9 @@ class RegistryCalls {
   ImageStore& images_;
 };
 
-bool is_upload(const HttpRequest& head) { return head.path.starts_with("/v2/") && head.path.find("/blobs/uploads") != std::string::npos; }
+bool is_upload(const HttpRequest& head) {
+  return head.path.starts_with("/v2/") && head.path.find("/blobs/uploads") != std::string::npos;
+}
 
 }  // namespace
 

@@ -14,7 +14,8 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 class RegistryCallsTest : public testing::Test {
  protected:
   std::string basic() const { return "Basic " + to_base64("iothubowner:" + hub_.owner_token()); }
-  TestHub::Reply call(const std::string& method, const std::string& path, const std::string& body = {}, Headers headers = {}) const {
+  TestHub::Reply call(const std::string& method, const std::string& path, const std::string& body = {},
+                      Headers headers = {}) const {
     headers.emplace_back("Authorization", basic());
     return hub_.call(method, path, body, headers);
   }
@@ -24,7 +25,8 @@ class RegistryCallsTest : public testing::Test {
     EXPECT_EQ(begun.status, 202) << begun.text;
     const std::string where(begun.headers.get("Location"));
     const std::size_t half = bytes.size() / 2;
-    EXPECT_EQ(call("PATCH", where, bytes.substr(0, half), {{"Content-Range", "0-" + std::to_string(half - 1)}}).status, 202);
+    EXPECT_EQ(call("PATCH", where, bytes.substr(0, half), {{"Content-Range", "0-" + std::to_string(half - 1)}}).status,
+              202);
     const std::string digest = sha256_digest(bytes);
     const auto done = call("PUT", where + "?digest=" + digest, bytes.substr(half));
     EXPECT_EQ(done.status, 201) << done.text;
@@ -37,7 +39,8 @@ TEST_F(RegistryCallsTest, PushesAndPullsAnImage) {
   EXPECT_EQ(call("GET", "/v2/").status, 200);
   const std::string config = push("team/app", "{\"os\":\"linux\"}");
   const std::string layer = push("team/app", std::string(300'000, 'l'));
-  const std::string manifest = to_text({{"schemaVersion", 2}, {"config", {{"digest", config}}}, {"layers", {{{"digest", layer}}}}});
+  const std::string manifest =
+      to_text({{"schemaVersion", 2}, {"config", {{"digest", config}}}, {"layers", {{{"digest", layer}}}}});
   const std::string type = "application/vnd.oci.image.manifest.v1+json";
   EXPECT_EQ(call("HEAD", "/v2/team/app/blobs/" + layer).status, 200);
   const auto put = call("PUT", "/v2/team/app/manifests/1.0", manifest, {{"Content-Type", type}});

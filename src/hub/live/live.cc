@@ -1,41 +1,14 @@
 #include "hub/live/live.h"
 
 #include <fmt/core.h>
-#include <optional>
 
 #include "base/json.h"
+#include "hub/live/frame.h"
 
 namespace verge::hub {
 namespace {
 
-constexpr std::size_t kLengthBytes = 4;
-constexpr std::size_t kHeaderBytesMax = 64U << 10U;
 constexpr std::chrono::milliseconds kMethodTimeout{10'000};
-
-struct Frame {
-  Json header;
-  std::string_view payload;
-};
-
-std::optional<Frame> parse_frame(std::string_view message) {
-  if (message.size() < kLengthBytes) return std::nullopt;
-  std::size_t header_bytes = 0;
-  for (std::size_t i = 0; i < kLengthBytes; ++i) header_bytes = (header_bytes << 8U) | static_cast<unsigned char>(message[i]);
-  if (header_bytes > kHeaderBytesMax || header_bytes > message.size() - kLengthBytes) return std::nullopt;
-  auto header = parse_json(message.substr(kLengthBytes, header_bytes));
-  if (!header || !header->is_object()) return std::nullopt;
-  return Frame{*std::move(header), message.substr(kLengthBytes + header_bytes)};
-}
-
-std::string frame_bytes(const Json& header, std::string_view payload) {
-  const std::string text = to_text(header);
-  std::string bytes;
-  bytes.reserve(kLengthBytes + text.size() + payload.size());
-  for (std::size_t i = 0; i < kLengthBytes; ++i) bytes += static_cast<char>((text.size() >> (8 * (kLengthBytes - 1 - i))) & 0xFF);
-  bytes += text;
-  bytes += payload;
-  return bytes;
-}
 
 std::string text_of(const Json& object, std::string_view key) {
   auto text = string_member(object, key);
@@ -116,10 +89,15 @@ void Live::begin(Page& page, const Key& key) {
   audit_(page.who, fmt::format("live begin {}/{}/{}", key.device, key.module, key.stream));
   Stream& stream = streams_[key];
   stream.watchers.insert(&page);
+  count_streams();
   if (stream.watchers.size() > 1) return send_state(page, key, stream);
   set_state(key, "starting", {});
   ask_to_start(key);
   streams_[key].timer = loop_.every(limits_.renew_period, [this, key] { ask_to_start(key); });
+}
+
+void Live::count_streams() const {
+  if (streams_gauge_ != nullptr) streams_gauge_->set(static_cast<double>(streams_.size()));
 }
 
 void Live::end(Page& page, const Key& key) {
@@ -131,20 +109,25 @@ void Live::end(Page& page, const Key& key) {
   if (!found->second.watchers.empty()) return;
   loop_.cancel(found->second.timer);
   streams_.erase(found);
+  count_streams();
   MethodCall call{{key.device, key.module}, "live.stop", to_text({{"stream", key.stream}}), kMethodTimeout, {}};
   call_(call, [](const Result<MethodAnswer>&) {});  // Without an answer it ends by itself after `granted`.
 }
 
 void Live::ask_to_start(const Key& key) {
-  MethodCall call{{key.device, key.module}, "live.start",
-                  to_text({{"stream", key.stream}, {"seconds", limits_.granted.count()}}), kMethodTimeout, {}};
+  MethodCall call{{key.device, key.module},
+                  "live.start",
+                  to_text({{"stream", key.stream}, {"seconds", limits_.granted.count()}}),
+                  kMethodTimeout,
+                  {}};
   call_(call, [this, key, alive = alive_](const Result<MethodAnswer>& answer) {
     if (!*alive) return;
     if (!answer) return set_state(key, "unavailable", answer.error().message);
     if (answer->status < 300) return;
     const auto said = parse_json(answer->payload);
     const std::string reason = said && said->is_object() ? text_of(*said, "message") : std::string();
-    set_state(key, "unavailable", reason.empty() ? fmt::format("the module answered {} to live.start", answer->status) : reason);
+    set_state(key, "unavailable",
+              reason.empty() ? fmt::format("the module answered {} to live.start", answer->status) : reason);
   });
 }
 

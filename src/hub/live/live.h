@@ -3,7 +3,7 @@
 // While somebody watches a stream, its module is asked every 20 s to push frames for 30 s; after the last watcher left
 // it is told to stop. Frames pass through and are never stored; a page that does not keep up loses frames, never gets
 // them late. Every begin and end is told to the audit log.
-// A frame: u32 big-endian length | JSON header with module and stream | payload. The hub adds "device".
+// The hub adds "device" to a frame's header (frame.h).
 // Threads: everything on the loop's thread.
 #pragma once
 
@@ -18,6 +18,7 @@
 
 #include "base/json_fwd.h"
 #include "base/loop.h"
+#include "base/metrics.h"
 #include "base/websocket.h"
 #include "hub/mqtt/methods.h"
 
@@ -32,7 +33,7 @@ struct LiveLimits {
   std::size_t uplinks_per_device_max = 16;
   std::chrono::milliseconds renew_period{20'000};
   std::chrono::seconds granted{30};
-  std::chrono::milliseconds devices_pause{500};   ///< Between two lists of devices.
+  std::chrono::milliseconds devices_pause{500};  ///< Between two lists of devices.
 };
 
 class Live {
@@ -55,6 +56,8 @@ class Live {
   void tell_devices_changed();
   void close();
   std::size_t page_count() const { return pages_.size(); }
+  /// From now on the number of streams that somebody watches stands in `gauge`.
+  void show_streams_in(Gauge& gauge) { streams_gauge_ = &gauge; }
   std::uint64_t dropped_count() const { return dropped_count_; }
 
  private:
@@ -78,6 +81,7 @@ class Live {
   void page_watch(Page& page, const Json& topics);
   void begin(Page& page, const Key& key);
   void end(Page& page, const Key& key);
+  void count_streams() const;
   void ask_to_start(const Key& key);
   void set_state(const Key& key, const std::string& state, const std::string& reason);
   void send_state(Page& page, const Key& key, const Stream& stream);
@@ -92,6 +96,7 @@ class Live {
   const LiveLimits limits_;
   std::map<Page*, std::unique_ptr<Page>> pages_;
   std::map<Key, Stream> streams_;
+  Gauge* streams_gauge_ = nullptr;
   std::map<std::string, std::set<std::shared_ptr<WebSocket>>> uplinks_;
   Loop::TimerId devices_timer_ = 0;
   std::uint64_t dropped_count_ = 0;

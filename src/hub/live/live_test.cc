@@ -2,17 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include "hub/live/frame.h"
 #include "hub/test_hub.h"
 
 namespace verge::hub {
 namespace {
-
-std::string frame(const Json& header, const std::string& payload) {
-  const std::string text = to_text(header);
-  std::string bytes(4, '\0');
-  for (std::size_t i = 0; i < 4; ++i) bytes[i] = static_cast<char>((text.size() >> (8 * (3 - i))) & 0xFF);
-  return bytes + text + payload;
-}
 
 /// One end of a WebSocket; what arrives is collected.
 class TestSocket {
@@ -97,7 +91,8 @@ class TestSocket {
 class LiveTest : public testing::Test {
  protected:
   std::string cookie() {
-    const auto in = hub_.call("POST", "/api/v1/login", to_text({{"user", "admin"}, {"password", hub_.first_password()}}));
+    const auto in =
+        hub_.call("POST", "/api/v1/login", to_text({{"user", "admin"}, {"password", hub_.first_password()}}));
     const std::string text(in.headers.get("Set-Cookie"));
     return text.substr(0, text.find(';'));
   }
@@ -117,7 +112,7 @@ TEST_F(LiveTest, BringsPicturesWhileSomebodyLooks) {
   ASSERT_TRUE(uplink.is_open());
   ASSERT_TRUE(page.is_open());
 
-  uplink.send_frame(frame({{"module", "vision"}, {"stream", "gate"}}, "nobody looks"));
+  uplink.send_frame(frame_bytes({{"module", "vision"}, {"stream", "gate"}}, "nobody looks"));
   const Json source{{"device", "edge"}, {"module", "vision"}, {"stream", "gate"}};
   page.send({{"live", source}});
   ASSERT_TRUE(page.wait_state("starting"));
@@ -126,16 +121,18 @@ TEST_F(LiveTest, BringsPicturesWhileSomebodyLooks) {
 
   uplink.send_frame("garbage");
   uplink.send_frame(std::string(4, '\xFF'));
-  uplink.send_frame(frame({{"module", "vision"}, {"stream", "other"}}, "another stream"));
-  uplink.send_frame(frame({{"module", "vision"}, {"stream", "gate"}, {"captured_us", 7}}, "JPEG"));
+  uplink.send_frame(frame_bytes({{"module", "vision"}, {"stream", "other"}}, "another stream"));
+  uplink.send_frame(frame_bytes({{"module", "vision"}, {"stream", "gate"}, {"captured_us", 7}}, "JPEG"));
   ASSERT_TRUE(eventually([&] { return !page.frames().empty(); }));
-  EXPECT_EQ(page.frames()[0], frame({{"module", "vision"}, {"stream", "gate"}, {"captured_us", 7}, {"device", "edge"}}, "JPEG"));
+  EXPECT_EQ(page.frames()[0],
+            frame_bytes({{"module", "vision"}, {"stream", "gate"}, {"captured_us", 7}, {"device", "edge"}}, "JPEG"));
   EXPECT_TRUE(page.wait_state("running"));
   EXPECT_EQ(page.frames().size(), 1U);
 
   page.send({{"unlive", source}});
   EXPECT_FALSE(module.wait_message("$iothub/methods/POST/live.stop/").topic.empty());
-  ASSERT_TRUE(eventually([&] { return hub_.owner("GET", "/api/v1/audit").text.find("live end edge/vision/gate") != std::string::npos; }));
+  ASSERT_TRUE(eventually(
+      [&] { return hub_.owner("GET", "/api/v1/audit").text.find("live end edge/vision/gate") != std::string::npos; }));
   EXPECT_NE(hub_.owner("GET", "/api/v1/audit").text.find("live begin edge/vision/gate"), std::string::npos);
 }
 
@@ -182,7 +179,9 @@ TEST_F(LiveTest, TellsEventsAndDevices) {
 
 TEST_F(LiveTest, AsksForProofs) {
   EXPECT_FALSE(TestSocket(hub_, "/api/v1/stream", "Cookie", "verge_session=" + std::string(64, '0')).is_open());
-  EXPECT_FALSE(TestSocket(hub_, "/api/v1/devices/other/live", "Authorization", hub_.device_token({"edge", ""}, device_key_)).is_open());
+  EXPECT_FALSE(
+      TestSocket(hub_, "/api/v1/devices/other/live", "Authorization", hub_.device_token({"edge", ""}, device_key_))
+          .is_open());
   EXPECT_FALSE(TestSocket(hub_, "/api/v1/devices/edge/live", "X-None", "1").is_open());
   EXPECT_FALSE(TestSocket(hub_, "/elsewhere", "Cookie", cookie_).is_open());
 }

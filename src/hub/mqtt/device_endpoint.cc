@@ -24,11 +24,16 @@ struct TwinFailure {
 };
 TwinFailure twin_failure(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_argument: return {400, 400004};
-    case ErrorCode::not_found: return {404, 404001};
-    case ErrorCode::limit: return {403, 403100};
-    case ErrorCode::unavailable: return {503, 503001};
-    default: return {500, 500001};
+    case ErrorCode::invalid_argument:
+      return {400, 400004};
+    case ErrorCode::not_found:
+      return {404, 404001};
+    case ErrorCode::limit:
+      return {403, 403100};
+    case ErrorCode::unavailable:
+      return {503, 503001};
+    default:
+      return {500, 500001};
   }
 }
 
@@ -50,7 +55,8 @@ TwinAnswer get_twin(const Twins& twins, const contract::Identity& who, const std
   return {contract::twin_response_topic(200, request_id), to_text(twin_for_device(*twin))};
 }
 
-TwinAnswer patch_twin(Twins& twins, const contract::Identity& who, const std::string& request_id, std::string_view body) {
+TwinAnswer patch_twin(Twins& twins, const contract::Identity& who, const std::string& request_id,
+                      std::string_view body) {
   const auto patch = parse_json(body);
   if (!patch) return failed(patch.error(), request_id);
   const auto version = twins.patch_reported(who, *patch);
@@ -89,7 +95,8 @@ messaging::Endpoint::Handlers DeviceEndpoint::handlers() {
     const auto who = contract::Identity::from_text(session->identity());
     if (contract::parse_subscription(filter, who) == contract::Subscription::methods) methods_->listens(who);
   };
-  handlers.publish = [this](const SessionPointer& session, const messaging::PublishIn& message, messaging::Acknowledge acknowledge) {
+  handlers.publish = [this](const SessionPointer& session, const messaging::PublishIn& message,
+                            messaging::Acknowledge acknowledge) {
     return published(session, message, std::move(acknowledge));
   };
   handlers.closed = [this](const SessionPointer& session, bool clean, std::string_view) { closed(session, clean); };
@@ -104,10 +111,12 @@ void DeviceEndpoint::accept(ConnectionPointer connection, std::uint16_t local_po
 Result<contract::Identity> DeviceEndpoint::identity_of(const messaging::ConnectRequest& request) const {
   VERGE_TRY(const auto username, contract::parse_connect_username(request.username));
   if (username.identity.to_text() != request.client_id) {
-    return Error{ErrorCode::invalid_argument, fmt::format("client id \"{}\" is not the identity of the user name", request.client_id.substr(0, 256))};
+    return Error{ErrorCode::invalid_argument, fmt::format("client id \"{}\" is not the identity of the user name",
+                                                          request.client_id.substr(0, 256))};
   }
   if (!parts_.access.is_own_host(username.host)) {
-    return Error{ErrorCode::invalid_argument, fmt::format("host \"{}\" of the user name is not this hub", username.host.substr(0, 256))};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("host \"{}\" of the user name is not this hub", username.host.substr(0, 256))};
   }
   return username.identity;
 }
@@ -115,7 +124,9 @@ Result<contract::Identity> DeviceEndpoint::identity_of(const messaging::ConnectR
 void DeviceEndpoint::authenticate(const messaging::ConnectRequest& request, const Verdict& verdict) {
   const auto refuse = [&](const Error& error) {
     refused_connects_.add();
-    log_warning("hub", "refused a connection", {{"client", request.client_id.substr(0, 256)}, {"from", request.peer.address}, {"because", error.message}});
+    log_warning(
+        "hub", "refused a connection",
+        {{"client", request.client_id.substr(0, 256)}, {"from", request.peer.address}, {"because", error.message}});
     verdict(messaging::ConnectCode::not_authorized, {});
   };
   const auto who = identity_of(request);
@@ -167,7 +178,8 @@ void DeviceEndpoint::send_will(const Client& client, const messaging::ConnectReq
   contract::PropertyBag properties = telemetry->properties;
   properties.set("iothub-MessageType", "Will");
   const auto sent = parts_.ingest.publish(*client.sender, properties, request.will_payload, false, [](Status) {});
-  if (!sent) log_warning("hub", "dropped a will", {{"client", client.who.to_text()}, {"because", sent.error().message}});
+  if (!sent)
+    log_warning("hub", "dropped a will", {{"client", client.who.to_text()}, {"because", sent.error().message}});
 }
 
 DeviceEndpoint::Client* DeviceEndpoint::find_client(const std::string& identity) {
@@ -200,18 +212,21 @@ Status DeviceEndpoint::published(const messaging::SessionPointer& session, const
 Status DeviceEndpoint::telemetry(const Client& client, const contract::TelemetryTopic& topic,
                                  const messaging::PublishIn& message, messaging::Acknowledge acknowledge) {
   if (topic.sender != client.who) {
-    return Error{ErrorCode::invalid_argument, fmt::format("\"{}\" may not send as \"{}\"", client.who.to_text(), topic.sender.to_text())};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("\"{}\" may not send as \"{}\"", client.who.to_text(), topic.sender.to_text())};
   }
-  return parts_.ingest.publish(*client.sender, topic.properties, message.payload, message.retain, std::move(acknowledge));
+  return parts_.ingest.publish(*client.sender, topic.properties, message.payload, message.retain,
+                               std::move(acknowledge));
 }
 
 void DeviceEndpoint::answer_twin_get(const Client& client, const std::string& request_id) {
   const std::weak_ptr<messaging::Session> session = client.session;
-  const auto queued = parts_.control.submit([this, alive = alive_, &loop = parts_.loop, &twins = parts_.twins, session, who = client.who, request_id] {
-    loop.post([this, alive, session, answer = get_twin(twins, who, request_id)] {
-      if (*alive) answer_twin(session, answer.topic, answer.body);
-    });
-  });
+  const auto queued = parts_.control.submit(
+      [this, alive = alive_, &loop = parts_.loop, &twins = parts_.twins, session, who = client.who, request_id] {
+        loop.post([this, alive, session, answer = get_twin(twins, who, request_id)] {
+          if (*alive) answer_twin(session, answer.topic, answer.body);
+        });
+      });
   if (!queued) {
     const auto answer = failed({ErrorCode::unavailable, "the hub is busy: retry later"}, request_id);
     answer_twin(session, answer.topic, answer.body);
@@ -221,8 +236,8 @@ void DeviceEndpoint::answer_twin_get(const Client& client, const std::string& re
 void DeviceEndpoint::apply_twin_patch(const Client& client, const std::string& request_id, std::string body,
                                       messaging::Acknowledge acknowledge) {
   const std::weak_ptr<messaging::Session> session = client.session;
-  const auto queued = parts_.control.submit([this, alive = alive_, &loop = parts_.loop, &twins = parts_.twins, session, who = client.who,
-                                             request_id, body = std::move(body), acknowledge] {
+  const auto queued = parts_.control.submit([this, alive = alive_, &loop = parts_.loop, &twins = parts_.twins, session,
+                                             who = client.who, request_id, body = std::move(body), acknowledge] {
     auto answer = patch_twin(twins, who, request_id, body);
     acknowledge(Done{});
     loop.post([this, alive, session, answer = std::move(answer)] {
@@ -236,7 +251,8 @@ void DeviceEndpoint::apply_twin_patch(const Client& client, const std::string& r
   }
 }
 
-void DeviceEndpoint::answer_twin(const std::weak_ptr<messaging::Session>& session, const std::string& topic, const std::string& body) {
+void DeviceEndpoint::answer_twin(const std::weak_ptr<messaging::Session>& session, const std::string& topic,
+                                 const std::string& body) {
   const auto open = session.lock();
   if (!open || !open->is_open()) return;
   if (const auto sent = open->deliver(topic, body, 0); !sent) open->close(sent.error().message);

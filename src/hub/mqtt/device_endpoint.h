@@ -58,7 +58,9 @@ class DeviceEndpoint {
   void close();
 
   /// Called when an identity connects or disconnects.
-  void on_connection(std::function<void(const contract::Identity&, bool is_connected)> changed) { changed_ = std::move(changed); }
+  void on_connection(std::function<void(const contract::Identity&, bool is_connected)> changed) {
+    changed_ = std::move(changed);
+  }
 
  private:
   struct Client {

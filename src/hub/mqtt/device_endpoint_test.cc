@@ -40,7 +40,8 @@ TEST_F(DeviceEndpointTest, ModulesSendUnderTheirOwnName) {
 
 TEST_F(DeviceEndpointTest, RefusesWrongProofs) {
   hub_.create_device("other");
-  const std::string other_key = hub_.owner("GET", "/devices/other").body["authentication"]["symmetricKey"]["primaryKey"];
+  const std::string other_key =
+      hub_.owner("GET", "/devices/other").body["authentication"]["symmetricKey"]["primaryKey"];
   const std::int64_t now_s = hub_.clock().now_us() / 1'000'000;
   struct Row {
     const char* name;
@@ -100,7 +101,8 @@ TEST_F(DeviceEndpointTest, ClosesOnWhatTheContractForbids) {
 }
 
 TEST_F(DeviceEndpointTest, SurvivesGarbage) {
-  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(1000, '\xFF'), std::string("\x10\xFF\xFF\xFF\x7F", 5), std::string(64, '\0')}) {
+  for (const std::string& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(1000, '\xFF'),
+                                   std::string("\x10\xFF\xFF\xFF\x7F", 5), std::string(64, '\0')}) {
     std::promise<void> closed;
     LoopThread loop;
     ConnectOptions options;
@@ -135,7 +137,10 @@ TEST_F(DeviceEndpointTest, AcknowledgesADuplicateAndStoresItOnce) {
 }
 
 TEST_F(DeviceEndpointTest, ServesTheTwin) {
-  ASSERT_EQ(hub_.owner("PATCH", "/twins/press-4", {{"properties", {{"desired", {{"speed", 3}}}}}, {"tags", {{"secret", 1}}}}).status, 200);
+  ASSERT_EQ(
+      hub_.owner("PATCH", "/twins/press-4", {{"properties", {{"desired", {{"speed", 3}}}}}, {"tags", {{"secret", 1}}}})
+          .status,
+      200);
   TestDevice device(hub_, who_, key_);
   ASSERT_TRUE(device.wait_connected());
   ASSERT_TRUE(device.subscribe("$iothub/twin/res/#"));
@@ -151,7 +156,8 @@ TEST_F(DeviceEndpointTest, ServesTheTwin) {
   EXPECT_THAT(device.wait_message("$iothub/twin/res/204/?$rid=2").topic, HasSubstr("$version=2"));
   EXPECT_EQ(hub_.owner("GET", "/twins/press-4").body["properties"]["reported"]["heat"]["now"], 7);
 
-  for (const auto& [id, body] : {std::pair<std::string, std::string>{"3", "not json"}, {"4", R"({"a":")" + std::string(40'000, 'x') + "\"}"}}) {
+  for (const auto& [id, body] :
+       {std::pair<std::string, std::string>{"3", "not json"}, {"4", R"({"a":")" + std::string(40'000, 'x') + "\"}"}}) {
     ASSERT_TRUE(device.publish("$iothub/twin/PATCH/properties/reported/?$rid=" + id, body));
     ASSERT_TRUE(eventually([&] { return !device.wait_message("$iothub/twin/res/40").topic.empty(); })) << id;
   }
@@ -200,7 +206,9 @@ TEST_F(DeviceEndpointTest, CarriesMethods) {
 
 TEST_F(DeviceEndpointTest, WaitsForADeviceToConnectIfAsked) {
   auto answer = std::async(std::launch::async, [&] {
-    return hub_.owner("POST", "/twins/press-4/methods", {{"methodName", "tap"}, {"payload", 1}, {"responseTimeoutInSeconds", 5}, {"connectTimeoutInSeconds", 5}});
+    return hub_.owner(
+        "POST", "/twins/press-4/methods",
+        {{"methodName", "tap"}, {"payload", 1}, {"responseTimeoutInSeconds", 5}, {"connectTimeoutInSeconds", 5}});
   });
   TestDevice device(hub_, who_, key_);
   device.answer_methods();
@@ -220,7 +228,10 @@ TEST_F(DeviceEndpointTest, ANewConnectionReplacesTheOld) {
 TEST_F(DeviceEndpointTest, RemovingOrDisablingADeviceEndsItsConnection) {
   TestDevice device(hub_, who_, key_);
   ASSERT_TRUE(device.wait_connected());
-  ASSERT_EQ(hub_.owner("PUT", "/devices/press-4", {{"deviceId", "press-4"}, {"status", "disabled"}}, {{"If-Match", "\"*\""}}).status, 200);
+  ASSERT_EQ(
+      hub_.owner("PUT", "/devices/press-4", {{"deviceId", "press-4"}, {"status", "disabled"}}, {{"If-Match", "\"*\""}})
+          .status,
+      200);
   EXPECT_TRUE(device.wait_disconnected());
   EXPECT_EQ(hub_.owner("GET", "/devices/press-4").body["connectionState"], "Disconnected");
 }

@@ -33,9 +33,7 @@ constexpr std::size_t kSnapshotBytesMax = 256U << 20U;
 constexpr std::size_t kScanRecords = 4096;
 
 /// What the hub alone may say about a message.
-bool is_stamp(std::string_view name) {
-  return name.starts_with("iothub-connection-") || name == "iothub-enqueuedtime";
-}
+bool is_stamp(std::string_view name) { return name.starts_with("iothub-connection-") || name == "iothub-enqueuedtime"; }
 
 std::size_t azure_bytes(const Properties& properties, std::string_view body) {
   std::size_t bytes = body.size();
@@ -47,7 +45,8 @@ Result<std::uint64_t> parse_sequence(std::string_view text) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc{} && end == text.data() + text.size() && number <= INT64_MAX) return number;
-  return Error{ErrorCode::invalid_argument, fmt::format("property {} is \"{}\"; send a whole number", kSequenceProperty, text.substr(0, 64))};
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("property {} is \"{}\"; send a whole number", kSequenceProperty, text.substr(0, 64))};
 }
 
 Properties kept_properties(const contract::PropertyBag& bag, bool retain) {
@@ -185,7 +184,8 @@ Status Ingest::publish(const Sender& sender, const contract::PropertyBag& bag, s
                        Acknowledge acknowledge) {
   const Properties properties = kept_properties(bag, retain);
   if (const std::size_t bytes = azure_bytes(properties, body); bytes > kMessageBytesMax) {
-    return Error{ErrorCode::limit, fmt::format("a message of {} bytes; at most {} with its properties", bytes, kMessageBytesMax)};
+    return Error{ErrorCode::limit,
+                 fmt::format("a message of {} bytes; at most {} with its properties", bytes, kMessageBytesMax)};
   }
   bytes_.add(body.size());
   const std::string_view epoch = bag.get(kEpochProperty);
@@ -196,16 +196,23 @@ Status Ingest::publish(const Sender& sender, const contract::PropertyBag& bag, s
 
   VERGE_TRY(const std::uint64_t sequence, parse_sequence(bag.get(kSequenceProperty)));
   switch (take(*sender.stream, epoch, sequence, acknowledge)) {
-    case Taken::durable: duplicates_.add(); acknowledge(Done{}); return Done{};
-    case Taken::in_flight: duplicates_.add(); return Done{};
-    case Taken::fresh: break;
+    case Taken::durable:
+      duplicates_.add();
+      acknowledge(Done{});
+      return Done{};
+    case Taken::in_flight:
+      duplicates_.add();
+      return Done{};
+    case Taken::fresh:
+      break;
   }
   append_once(sender, std::string(epoch), sequence, encode_record(sender.prefix, epoch, sequence, properties, body));
   return Done{};
 }
 
 /// Decides under one lock what is known of a number; unless it is durable, `acknowledge` waits with it.
-Ingest::Taken Ingest::take(Stream& stream, std::string_view epoch, std::uint64_t sequence, const Acknowledge& acknowledge) {
+Ingest::Taken Ingest::take(Stream& stream, std::string_view epoch, std::uint64_t sequence,
+                           const Acknowledge& acknowledge) {
   const std::lock_guard lock(mutex_);
   const ReceivedSequences* durable = stream.durable.find(epoch);
   if (durable != nullptr && durable->contains(sequence)) return Taken::durable;
@@ -216,38 +223,40 @@ Ingest::Taken Ingest::take(Stream& stream, std::string_view epoch, std::uint64_t
 
 void Ingest::append(const Sender& sender, std::string bytes, Acknowledge acknowledge) {
   const std::uint32_t partition = sender.partition;
-  log_.append(partition, std::move(bytes), [this, partition, acknowledge = std::move(acknowledge)](Result<std::uint64_t> offset) {
-    {
-      const std::lock_guard lock(mutex_);
-      note_outcome(partition, offset);
-    }
-    if (offset) {
-      acknowledge(Done{});
-    } else {
-      acknowledge(std::move(offset).error());
-    }
-  });
+  log_.append(partition, std::move(bytes),
+              [this, partition, acknowledge = std::move(acknowledge)](Result<std::uint64_t> offset) {
+                {
+                  const std::lock_guard lock(mutex_);
+                  note_outcome(partition, offset);
+                }
+                if (offset) {
+                  acknowledge(Done{});
+                } else {
+                  acknowledge(std::move(offset).error());
+                }
+              });
 }
 
 void Ingest::append_once(const Sender& sender, std::string epoch, std::uint64_t sequence, std::string bytes) {
   const std::uint32_t partition = sender.partition;
   Stream* stream = sender.stream;
-  log_.append(partition, std::move(bytes), [this, partition, stream, epoch = std::move(epoch), sequence](Result<std::uint64_t> offset) {
-    std::vector<Acknowledge> waiting;
-    {
-      const std::lock_guard lock(mutex_);
-      note_outcome(partition, offset);
-      if (auto entry = stream->in_flight.extract({epoch, sequence})) waiting = std::move(entry.mapped());
-      if (offset) stream->durable.at(epoch).add(sequence);
-    }
-    for (const auto& acknowledge : waiting) {
-      if (offset) {
-        acknowledge(Done{});
-      } else {
-        acknowledge(Error(offset.error()));
-      }
-    }
-  });
+  log_.append(partition, std::move(bytes),
+              [this, partition, stream, epoch = std::move(epoch), sequence](Result<std::uint64_t> offset) {
+                std::vector<Acknowledge> waiting;
+                {
+                  const std::lock_guard lock(mutex_);
+                  note_outcome(partition, offset);
+                  if (auto entry = stream->in_flight.extract({epoch, sequence})) waiting = std::move(entry.mapped());
+                  if (offset) stream->durable.at(epoch).add(sequence);
+                }
+                for (const auto& acknowledge : waiting) {
+                  if (offset) {
+                    acknowledge(Done{});
+                  } else {
+                    acknowledge(Error(offset.error()));
+                  }
+                }
+              });
 }
 
 void Ingest::note_outcome(std::uint32_t partition, const Result<std::uint64_t>& offset) {
@@ -298,7 +307,8 @@ Status Ingest::store_snapshot() {
       for (const auto& [epoch, received] : stream->durable.epochs()) {
         epochs.push_back({{"epoch", epoch}, {"ranges", ranges_json(received)}});
       }
-      senders.push_back({{"device", stream->who.device}, {"module", stream->who.module}, {"epochs", std::move(epochs)}});
+      senders.push_back(
+          {{"device", stream->who.device}, {"module", stream->who.module}, {"epochs", std::move(epochs)}});
     }
     json["senders"] = std::move(senders);
   }

@@ -1,10 +1,10 @@
 // hub/mqtt/ingest.h -- from a published message to a durable record: sizes, stamps, duplicates, acknowledgement.
 //
 // A message counts as received once the log has synced it; only then its acknowledgement is called. A message that an
-// outbox sends again (same epoch and sequence number) is acknowledged when its original is durable and not stored twice.
-// Which numbers are durable is rebuilt at start from a snapshot and the log behind it.
-// The body is never looked at here: 20,000 messages a second leave 50 us for each.
-// Threads: publish() on the loop's thread; acknowledgements come from the log's commit thread.
+// outbox sends again (same epoch and sequence number) is acknowledged when its original is durable and not stored
+// twice. Which numbers are durable is rebuilt at start from a snapshot and the log behind it. The body is never looked
+// at here: 20,000 messages a second leave 50 us for each. Threads: publish() on the loop's thread; acknowledgements
+// come from the log's commit thread.
 #pragma once
 
 #include <atomic>

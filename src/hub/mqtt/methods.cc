@@ -13,7 +13,8 @@ Status check(const MethodCall& call) {
     return Error{ErrorCode::invalid_argument, "methodName must have 1 to 128 characters"};
   }
   if (call.payload.size() > kMethodBytesMax) {
-    return Error{ErrorCode::limit, fmt::format("a method payload of {} bytes; at most {}", call.payload.size(), kMethodBytesMax)};
+    return Error{ErrorCode::limit,
+                 fmt::format("a method payload of {} bytes; at most {}", call.payload.size(), kMethodBytesMax)};
   }
   return Done{};
 }
@@ -64,11 +65,13 @@ void Methods::finish(std::string id, Result<MethodAnswer> answer) {
   entry.mapped().done(std::move(answer));
 }
 
-void Methods::answered(const contract::Identity& who, std::string_view request_id, int status, std::string_view payload) {
+void Methods::answered(const contract::Identity& who, std::string_view request_id, int status,
+                       std::string_view payload) {
   const auto found = pending_.find(std::string(request_id));
   if (found == pending_.end() || found->second.call.who != who || !found->second.is_sent) return;
   if (payload.size() > kMethodBytesMax) {
-    return finish(found->first, Error{ErrorCode::limit, fmt::format("\"{}\" answered with {} bytes; at most {}", who.to_text(), payload.size(), kMethodBytesMax)});
+    return finish(found->first, Error{ErrorCode::limit, fmt::format("\"{}\" answered with {} bytes; at most {}",
+                                                                    who.to_text(), payload.size(), kMethodBytesMax)});
   }
   finish(found->first, MethodAnswer{status, std::string(payload)});
 }

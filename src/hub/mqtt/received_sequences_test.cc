@@ -36,7 +36,8 @@ TEST(ReceivedSequences, AgreesWithASetInAnyOrder) {
   std::mt19937 random(7731);
   std::vector<std::uint64_t> order(300);
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i + 1;
-  for (std::size_t i = 0; i + 8 < order.size(); i += 8) std::shuffle(order.begin() + long(i), order.begin() + long(i) + 8, random);
+  for (std::size_t i = 0; i + 8 < order.size(); i += 8)
+    std::shuffle(order.begin() + long(i), order.begin() + long(i) + 8, random);
   ReceivedSequences received;
   std::set<std::uint64_t> reference;
   for (const auto sequence : order) {

@@ -50,7 +50,8 @@ std::optional<Resource> parse_resource(std::string_view text) {
   }
   if (parts.empty()) return std::nullopt;
   if (parts.size() == 1) return Resource{parts[0], {}};
-  if (parts.size() >= 3 && parts[1] == "devices" && (parts.size() == 3 || (parts.size() == 5 && parts[3] == "modules"))) {
+  if (parts.size() >= 3 && parts[1] == "devices" &&
+      (parts.size() == 3 || (parts.size() == 5 && parts[3] == "modules"))) {
     return Resource{parts[0], {std::string(parts[2]), parts.size() == 5 ? std::string(parts[4]) : std::string()}};
   }
   return std::nullopt;
@@ -72,7 +73,8 @@ bool has_signature_of(const contract::SasToken& token, const IdentityRecord& rec
 std::vector<Policy> make_policies() {
   std::vector<Policy> policies;
   for (const auto& form : kPolicies) {
-    policies.push_back({std::string(form.name), form.grants, to_base64(random_bytes(kKeyBytes)), to_base64(random_bytes(kKeyBytes))});
+    policies.push_back(
+        {std::string(form.name), form.grants, to_base64(random_bytes(kKeyBytes)), to_base64(random_bytes(kKeyBytes))});
   }
   return policies;
 }
@@ -93,7 +95,8 @@ Result<std::vector<Policy>> policies_from_json(const Json& json) {
     VERGE_TRY(policy.name, string_member(item, "name"));
     VERGE_TRY(policy.primary_key, string_member(item, "primaryKey"));
     VERGE_TRY(policy.secondary_key, string_member(item, "secondaryKey"));
-    const auto form = std::find_if(std::begin(kPolicies), std::end(kPolicies), [&](const auto& known) { return known.name == policy.name; });
+    const auto form = std::find_if(std::begin(kPolicies), std::end(kPolicies),
+                                   [&](const auto& known) { return known.name == policy.name; });
     if (form == std::end(kPolicies) || policy.primary_key.empty()) {
       return Error{ErrorCode::corrupt, fmt::format("policy \"{}\" is unknown or has no key", policy.name)};
     }
@@ -105,10 +108,14 @@ Result<std::vector<Policy>> policies_from_json(const Json& json) {
 
 std::string_view name_of(Role role) {
   switch (role) {
-    case Role::viewer: return "viewer";
-    case Role::operator_: return "operator";
-    case Role::admin: return "admin";
-    case Role::none: break;
+    case Role::viewer:
+      return "viewer";
+    case Role::operator_:
+      return "operator";
+    case Role::admin:
+      return "admin";
+    case Role::none:
+      break;
   }
   return "none";
 }
@@ -120,16 +127,19 @@ Role role_from_name(std::string_view name) {
   return Role::none;
 }
 
-Access::Access(const Identities& identities, const Clock& clock, std::vector<Policy> policies, std::vector<std::string> hosts)
+Access::Access(const Identities& identities, const Clock& clock, std::vector<Policy> policies,
+               std::vector<std::string> hosts)
     : identities_(identities), clock_(clock), policies_(std::move(policies)), hosts_(std::move(hosts)) {}
 
 bool Access::is_own_host(std::string_view host) const {
-  if (const auto colon = host.rfind(':'); colon != std::string_view::npos && host.find(':') == colon) host = host.substr(0, colon);
+  if (const auto colon = host.rfind(':'); colon != std::string_view::npos && host.find(':') == colon)
+    host = host.substr(0, colon);
   return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& own) { return equal_ignoring_case(own, host); });
 }
 
 const Policy* Access::find_policy(std::string_view name) const {
-  const auto found = std::find_if(policies_.begin(), policies_.end(), [&](const auto& policy) { return policy.name == name; });
+  const auto found =
+      std::find_if(policies_.begin(), policies_.end(), [&](const auto& policy) { return policy.name == name; });
   return found == policies_.end() ? nullptr : &*found;
 }
 
@@ -137,13 +147,15 @@ Status Access::check_times_and_host(const contract::SasToken& token) const {
   if (token.end_s <= clock_.now_us() / 1'000'000) return refused("it has ended; make a new one");
   const auto resource = parse_resource(token.resource);
   if (!resource) return refused("sr must be HOST, HOST/devices/D or HOST/devices/D/modules/M");
-  if (!is_own_host(resource->host)) return refused(fmt::format("it is for host \"{}\", which is not this hub", resource->host));
+  if (!is_own_host(resource->host))
+    return refused(fmt::format("it is for host \"{}\", which is not this hub", resource->host));
   return Done{};
 }
 
 Result<Caller> Access::policy_caller(const contract::SasToken& token) const {
   const Policy* policy = find_policy(token.policy);
-  if (policy == nullptr || (!contract::verify_sas(token, policy->primary_key) && !contract::verify_sas(token, policy->secondary_key))) {
+  if (policy == nullptr ||
+      (!contract::verify_sas(token, policy->primary_key) && !contract::verify_sas(token, policy->secondary_key))) {
     return refused("no such policy, or it was not signed with its key");
   }
   Caller caller;
@@ -157,7 +169,8 @@ Result<Caller> Access::policy_caller(const contract::SasToken& token) const {
 Result<Caller> Access::identity_caller(const contract::SasToken& token) const {
   const auto resource = parse_resource(token.resource);
   const auto record = identities_.find(resource->identity);
-  if (!record || !has_signature_of(token, *record)) return refused("no such device or module, or it was not signed with its key");
+  if (!record || !has_signature_of(token, *record))
+    return refused("no such device or module, or it was not signed with its key");
   if (!record->is_enabled) return refused("the device is disabled");
   Caller caller;
   caller.kind = Caller::Kind::identity;
@@ -186,7 +199,8 @@ Result<std::int64_t> Access::check_connect(std::string_view text, const contract
     return token.end_s;
   }
   VERGE_TRY(const auto caller, policy_caller(token));
-  if ((caller.grants & kDeviceConnect) == 0) return refused(fmt::format("policy \"{}\" may not connect devices", caller.name));
+  if ((caller.grants & kDeviceConnect) == 0)
+    return refused(fmt::format("policy \"{}\" may not connect devices", caller.name));
   return token.end_s;
 }
 

@@ -46,16 +46,17 @@ Role role_from_name(std::string_view name);
 struct Caller {
   enum class Kind : std::uint8_t { nobody, policy, identity, person };
   Kind kind = Kind::nobody;
-  std::string name;              ///< Policy, "device[/module]" or user, for the audit log.
-  Permissions grants = 0;        ///< Policies.
-  contract::Identity identity;   ///< Devices and modules.
-  Role role = Role::none;        ///< People.
+  std::string name;             ///< Policy, "device[/module]" or user, for the audit log.
+  Permissions grants = 0;       ///< Policies.
+  contract::Identity identity;  ///< Devices and modules.
+  Role role = Role::none;       ///< People.
 };
 
 class Access {
  public:
   /// hosts: the names by which clients may know this hub, without ports.
-  Access(const Identities& identities, const Clock& clock, std::vector<Policy> policies, std::vector<std::string> hosts);
+  Access(const Identities& identities, const Clock& clock, std::vector<Policy> policies,
+         std::vector<std::string> hosts);
 
   /// A token in an Authorization header or as a password. Errors: invalid_argument (malformed, wrong key, ended,
   /// another hub's); the message never repeats the token.

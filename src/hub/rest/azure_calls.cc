@@ -28,22 +28,32 @@ std::string if_match_of(const Call& call) {
   return std::string(text);
 }
 
-Identity identity_of(const Call& call) { return {call.parameters[0], call.parameters.size() > 1 ? call.parameters[1] : std::string()}; }
+/// What the path names; nobody on a path without ids.
+Identity identity_of(const Call& call) {
+  const auto parameter = [&](std::size_t index) {
+    return index < call.parameters.size() ? call.parameters[index] : std::string();
+  };
+  return {parameter(0), parameter(1)};
+}
 
 /// What Azure calls an error, by what was asked for.
 HttpResponse failed(const Call& call, const Error& error, bool has_if_match = false) {
-  const bool is_module = identity_of(call).module.empty() == false;
+  const bool is_module = !identity_of(call).module.empty();
   switch (error.code) {
     case ErrorCode::not_found:
       // A missing device is a missing device on a module's path, too.
-      if (is_module && error.message.find("module") != std::string::npos) return azure_error(404, "ModuleNotFound", error.message);
+      if (is_module && error.message.find("module") != std::string::npos)
+        return azure_error(404, "ModuleNotFound", error.message);
       return azure_error(404, "DeviceNotFound", error.message);
     case ErrorCode::conflict:
       if (has_if_match) return azure_error(412, "PreconditionFailed", error.message);
       return azure_error(409, is_module ? "ModuleAlreadyExistsOnDevice" : "DeviceAlreadyExists", error.message);
-    case ErrorCode::invalid_argument: return azure_error(400, "ArgumentInvalid", error.message);
-    case ErrorCode::limit: return azure_error(400, "ArgumentInvalid", error.message);
-    default: return error_answer(call.request, error);
+    case ErrorCode::invalid_argument:
+      return azure_error(400, "ArgumentInvalid", error.message);
+    case ErrorCode::limit:
+      return azure_error(400, "ArgumentInvalid", error.message);
+    default:
+      return error_answer(call.request, error);
   }
 }
 
@@ -62,7 +72,9 @@ class AzureCalls {
  public:
   explicit AzureCalls(const HubParts& parts) : parts_(parts) {}
 
-  Json identity_json(const IdentityRecord& record) const { return to_json(record, parts_.endpoint.connection_of(record.who)); }
+  Json identity_json(const IdentityRecord& record) const {
+    return to_json(record, parts_.endpoint.connection_of(record.who));
+  }
 
   HttpResponse list_devices(const Call& call) const {
     std::size_t top = kDevicesMax;
@@ -70,7 +82,8 @@ class AzureCalls {
       std::from_chars(text->second.data(), text->second.data() + text->second.size(), top);
     }
     Json list = Json::array();
-    for (const auto& record : parts_.identities.devices(std::min(top, kDevicesMax))) list.push_back(identity_json(*record));
+    for (const auto& record : parts_.identities.devices(std::min(top, kDevicesMax)))
+      list.push_back(identity_json(*record));
     return json_response(list);
   }
 
@@ -99,9 +112,11 @@ class AzureCalls {
     if (!change) return failed(call, change.error());
     const std::string if_match = if_match_of(call);
     if (is_system_module(change->who.module) && if_match.empty()) {
-      return azure_error(403, "SystemModuleModifyUnauthorizedAccess", "system modules come and go with their edge device");
+      return azure_error(403, "SystemModuleModifyUnauthorizedAccess",
+                         "system modules come and go with their edge device");
     }
-    const auto record = if_match.empty() ? parts_.identities.create(*change) : parts_.identities.update(*change, if_match);
+    const auto record =
+        if_match.empty() ? parts_.identities.create(*change) : parts_.identities.update(*change, if_match);
     if (!record) return failed(call, record.error(), !if_match.empty());
     const bool is_new_module = if_match.empty() && !change->who.module.empty();
     return with_etag(json_response(identity_json(**record), is_new_module ? 201 : 200), (*record)->etag);
@@ -110,7 +125,8 @@ class AzureCalls {
   HttpResponse delete_identity(const Call& call) const {
     const Identity who = identity_of(call);
     if (is_system_module(who.module)) {
-      return azure_error(403, "SystemModuleModifyUnauthorizedAccess", "system modules come and go with their edge device");
+      return azure_error(403, "SystemModuleModifyUnauthorizedAccess",
+                         "system modules come and go with their edge device");
     }
     const std::string if_match = if_match_of(call);
     const auto removed = parts_.identities.remove(who, if_match.empty() ? "*" : if_match);
@@ -173,7 +189,8 @@ class AzureCalls {
     auto response = json_response(list);
     response.headers.set("x-ms-item-type", rows->are_twins ? "Twin" : "Raw");
     // Absent on the last page: the Node SDK asks whether it is undefined.
-    if (begin + count < rows->items.size()) response.headers.set("x-ms-continuation", to_base64(std::to_string(begin + count)));
+    if (begin + count < rows->items.size())
+      response.headers.set("x-ms-continuation", to_base64(std::to_string(begin + count)));
     return response;
   }
 
@@ -181,9 +198,12 @@ class AzureCalls {
     auto method = method_of(*call);
     if (!method) return respond(failed(*call, method.error()));
     if (!parts_.identities.find(method->who)) {
-      return respond(failed(*call, {ErrorCode::not_found, fmt::format("there is no {} \"{}\"", method->who.module.empty() ? "device" : "module", method->who.to_text())}));
+      return respond(failed(*call, {ErrorCode::not_found, fmt::format("there is no {} \"{}\"",
+                                                                      method->who.module.empty() ? "device" : "module",
+                                                                      method->who.to_text())}));
     }
-    parts_.endpoint.methods().call(*method, [respond](const Result<MethodAnswer>& answer) { respond(method_answer(answer)); });
+    parts_.endpoint.methods().call(*method,
+                                   [respond](const Result<MethodAnswer>& answer) { respond(method_answer(answer)); });
   }
 
   HttpResponse statistics_of_devices() const {
@@ -192,12 +212,14 @@ class AzureCalls {
       ++total;
       enabled += record->is_enabled ? 1 : 0;
     }
-    return json_response({{"totalDeviceCount", total}, {"enabledDeviceCount", enabled}, {"disabledDeviceCount", total - enabled}});
+    return json_response(
+        {{"totalDeviceCount", total}, {"enabledDeviceCount", enabled}, {"disabledDeviceCount", total - enabled}});
   }
 
   HttpResponse statistics_of_service() const {
     std::size_t connected = 0;
-    for (const auto& record : parts_.identities.devices(SIZE_MAX)) connected += parts_.endpoint.connection_of(record->who).is_connected ? 1 : 0;
+    for (const auto& record : parts_.identities.devices(SIZE_MAX))
+      connected += parts_.endpoint.connection_of(record->who).is_connected ? 1 : 0;
     return json_response({{"connectedDeviceCount", connected}});
   }
 
@@ -212,7 +234,8 @@ class AzureCalls {
     VERGE_TRY(const auto text, string_member(body, "query"));
     VERGE_TRY(const auto query, expression::parse_query(text));
     if (query.from != "devices" && query.from != "devices.modules") {
-      return Error{ErrorCode::invalid_argument, fmt::format("query FROM {}: this hub answers devices and devices.modules", query.from)};
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("query FROM {}: this hub answers devices and devices.modules", query.from)};
     }
     VERGE_TRY(const auto twins, documents(query.from == "devices.modules"));
     VERGE_TRY(auto items, expression::run_query(query, twins));
@@ -226,7 +249,8 @@ class AzureCalls {
       std::size_t value = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
       if (error == std::errc{} && end == text.data() + text.size()) return value;
-      return Error{ErrorCode::invalid_argument, "x-ms-max-item-count or x-ms-continuation is not one that this hub gave"};
+      return Error{ErrorCode::invalid_argument,
+                   "x-ms-max-item-count or x-ms-continuation is not one that this hub gave"};
     };
     VERGE_TRY(auto count, number(call.request.headers.get("x-ms-max-item-count"), kPageItemsDefault));
     count = std::clamp<std::size_t>(count, 1, kPageItemsMax);
@@ -244,7 +268,8 @@ class AzureCalls {
     VERGE_TRY(const auto connect_s, integer_member(body, "connectTimeoutInSeconds", 0));
     if (response_s < kTimeoutMin_s || response_s > kTimeoutMax_s || connect_s < 0 || connect_s > kTimeoutMax_s) {
       return Error{ErrorCode::invalid_argument,
-                   fmt::format("responseTimeoutInSeconds {} or connectTimeoutInSeconds {}; use {} to {}, and 0 to {}", response_s, connect_s, kTimeoutMin_s, kTimeoutMax_s, kTimeoutMax_s)};
+                   fmt::format("responseTimeoutInSeconds {} or connectTimeoutInSeconds {}; use {} to {}, and 0 to {}",
+                               response_s, connect_s, kTimeoutMin_s, kTimeoutMax_s, kTimeoutMax_s)};
     }
     method.response_timeout = std::chrono::seconds(response_s);
     method.connect_timeout = std::chrono::seconds(connect_s);
@@ -256,12 +281,18 @@ class AzureCalls {
 
   static HttpResponse method_answer(const Result<MethodAnswer>& answer) {
     if (!answer) {
-      const auto details = [&](int code) { return fmt::format(R"({{"errorCode":{},"message":{}}})", code, to_text(Json(answer.error().message))); };
+      const auto details = [&](int code) {
+        return fmt::format(R"({{"errorCode":{},"message":{}}})", code, to_text(Json(answer.error().message)));
+      };
       switch (answer.error().code) {
-        case ErrorCode::not_found: return azure_error(404, "DeviceNotOnline", details(404103));
-        case ErrorCode::timeout: return azure_error(504, "GatewayTimeout", details(504101));
-        case ErrorCode::limit: return azure_error(413, "RequestEntityTooLarge", answer.error().message);
-        default: return azure_error(400, "ArgumentInvalid", answer.error().message);
+        case ErrorCode::not_found:
+          return azure_error(404, "DeviceNotOnline", details(404103));
+        case ErrorCode::timeout:
+          return azure_error(504, "GatewayTimeout", details(504101));
+        case ErrorCode::limit:
+          return azure_error(413, "RequestEntityTooLarge", answer.error().message);
+        default:
+          return azure_error(400, "ArgumentInvalid", answer.error().message);
       }
     }
     if (answer->payload.empty()) return json_response({{"status", answer->status}, {"payload", nullptr}});
@@ -277,8 +308,10 @@ class AzureCalls {
 
 void add_azure_calls(Router& router, const HubParts& parts) {
   const auto calls = std::make_shared<const AzureCalls>(parts);
-  const auto add = [&](std::string method, std::string pattern, Need need, HttpResponse (AzureCalls::*answer)(const Call&) const, Where where = Where::control) {
-    router.add({std::move(method), std::move(pattern), need, where, answering([calls, answer](const Call& call) { return (*calls.*answer)(call); })});
+  const auto add = [&](std::string method, std::string pattern, Need need,
+                       HttpResponse (AzureCalls::*answer)(const Call&) const, Where where = Where::control) {
+    router.add({std::move(method), std::move(pattern), need, where,
+                answering([calls, answer](const Call& call) { return (*calls.*answer)(call); })});
   };
   const Need read{.policy = kRegistryRead, .role = Role::admin};  // The answers hold keys.
   const Need write{.policy = kRegistryWrite, .role = Role::admin};
@@ -286,9 +319,11 @@ void add_azure_calls(Router& router, const HubParts& parts) {
   const Need look{.policy = kServiceConnect, .role = Role::viewer};
   const auto also = [](Need need, Own own) { return need.own = own, need; };
 
-  add("POST", "/devices/query", {.policy = kServiceConnect, .role = Role::viewer, .is_audited = false}, &AzureCalls::query, Where::slow);
+  add("POST", "/devices/query", {.policy = kServiceConnect, .role = Role::viewer, .is_audited = false},
+      &AzureCalls::query, Where::slow);
   add("GET", "/devices", read, &AzureCalls::list_devices);
-  add("POST", "/devices/{device}/applyConfigurationContent", {.policy = kRegistryWrite, .role = Role::operator_}, &AzureCalls::apply_configuration);
+  add("POST", "/devices/{device}/applyConfigurationContent", {.policy = kRegistryWrite, .role = Role::operator_},
+      &AzureCalls::apply_configuration);
   add("GET", "/devices/{device}/modules", also(read, Own::device), &AzureCalls::list_modules);
   for (const std::string path : {"/devices/{device}", "/devices/{device}/modules/{module}"}) {
     const bool is_module = path.ends_with("{module}");
@@ -298,13 +333,19 @@ void add_azure_calls(Router& router, const HubParts& parts) {
   }
   for (const std::string path : {"/twins/{device}", "/twins/{device}/modules/{module}"}) {
     add("GET", path, also(look, Own::identity), &AzureCalls::get_twin);
-    router.add({"PATCH", path, service, Where::control, answering([calls](const Call& call) { return calls->change_twin(call, false); })});
-    router.add({"PUT", path, service, Where::control, answering([calls](const Call& call) { return calls->change_twin(call, true); })});
+    router.add({"PATCH", path, service, Where::control,
+                answering([calls](const Call& call) { return calls->change_twin(call, false); })});
+    router.add({"PUT", path, service, Where::control,
+                answering([calls](const Call& call) { return calls->change_twin(call, true); })});
     router.add({"POST", path + "/methods", service, Where::loop,
-                [calls](const std::shared_ptr<const Call>& call, const Respond& respond) { calls->call_method(call, respond); }});
+                [calls](const std::shared_ptr<const Call>& call, const Respond& respond) {
+                  calls->call_method(call, respond);
+                }});
   }
-  router.add({"GET", "/statistics/devices", read, Where::control, answering([calls](const Call&) { return calls->statistics_of_devices(); })});
-  router.add({"GET", "/statistics/service", look, Where::control, answering([calls](const Call&) { return calls->statistics_of_service(); })});
+  router.add({"GET", "/statistics/devices", read, Where::control,
+              answering([calls](const Call&) { return calls->statistics_of_devices(); })});
+  router.add({"GET", "/statistics/service", look, Where::control,
+              answering([calls](const Call&) { return calls->statistics_of_service(); })});
 }
 
 }  // namespace verge::hub

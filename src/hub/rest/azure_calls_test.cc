@@ -14,18 +14,21 @@ class AzureCallsTest : public testing::Test {
   std::string policy_token(const std::string& name, const std::string& resource = "localhost") {
     const Json policies = *parse_json(*read_file(hub_.options().home / "policies.json"));
     for (const Json& policy : policies) {
-      if (policy["name"] == name) return *contract::make_sas(resource, policy["secondaryKey"].get<std::string>(), hub_.in_an_hour_s(), name);
+      if (policy["name"] == name)
+        return *contract::make_sas(resource, policy["secondaryKey"].get<std::string>(), hub_.in_an_hour_s(), name);
     }
     return {};
   }
-  int status(const std::string& method, const std::string& path, const std::string& token, const std::string& body = {}) {
+  int status(const std::string& method, const std::string& path, const std::string& token,
+             const std::string& body = {}) {
     return hub_.call(method, path, body, {{"Authorization", token}}).status;
   }
   TestHub hub_;
 };
 
 TEST_F(AzureCallsTest, CreatesReadsChangesAndRemovesADevice) {
-  const auto made = hub_.owner("PUT", "/devices/d%231?api-version=2021-04-12", {{"deviceId", "d#1"}, {"authentication", {{"symmetricKey", {{"primaryKey", ""}}}}}});
+  const auto made = hub_.owner("PUT", "/devices/d%231?api-version=2021-04-12",
+                               {{"deviceId", "d#1"}, {"authentication", {{"symmetricKey", {{"primaryKey", ""}}}}}});
   ASSERT_EQ(made.status, 200) << made.text;
   EXPECT_EQ(made.body["deviceId"], "d#1");
   EXPECT_EQ(made.body["status"], "enabled");
@@ -39,7 +42,9 @@ TEST_F(AzureCallsTest, CreatesReadsChangesAndRemovesADevice) {
   EXPECT_THAT(again.body["Message"].get<std::string>(), testing::StartsWith("ErrorCode:DeviceAlreadyExists;"));
 
   const std::string etag = made.body["etag"];
-  const auto changed = hub_.owner("PUT", "/devices/d%231", {{"deviceId", "d#1"}, {"status", "disabled"}, {"statusReason", "spare"}}, {{"If-Match", "\"" + etag + "\""}});
+  const auto changed =
+      hub_.owner("PUT", "/devices/d%231", {{"deviceId", "d#1"}, {"status", "disabled"}, {"statusReason", "spare"}},
+                 {{"If-Match", "\"" + etag + "\""}});
   ASSERT_EQ(changed.status, 200) << changed.text;
   EXPECT_EQ(changed.body["authentication"], made.body["authentication"]) << "empty keys keep what is there";
   EXPECT_EQ(changed.body["generationId"], made.body["generationId"]);
@@ -93,13 +98,20 @@ TEST_F(AzureCallsTest, MergesAndReplacesTwins) {
   const auto first = hub_.owner("GET", "/twins/d");
   ASSERT_EQ(first.status, 200);
   EXPECT_EQ(first.body["properties"]["desired"]["$version"], 1);
-  const auto merged = hub_.owner("PATCH", "/twins/d", {{"tags", {{"site", "a"}}}, {"properties", {{"desired", {{"a", {{"b", 1}, {"c", 2}}}}}}}});
+  const auto merged = hub_.owner(
+      "PATCH", "/twins/d", {{"tags", {{"site", "a"}}}, {"properties", {{"desired", {{"a", {{"b", 1}, {"c", 2}}}}}}}});
   ASSERT_EQ(merged.status, 200) << merged.text;
   EXPECT_EQ(merged.body["tags"]["site"], "a");
   EXPECT_TRUE(merged.body["properties"]["desired"]["$metadata"]["a"].contains("$lastUpdated"));
-  EXPECT_EQ(hub_.owner("PATCH", "/twins/d", {{"properties", {{"desired", {{"a", {{"b", nullptr}}}}}}}}).body["properties"]["desired"]["a"], Json({{"c", 2}}));
-  EXPECT_EQ(hub_.owner("PATCH", "/twins/d", {{"tags", {{"x", 1}}}}, {{"If-Match", "\"" + first.body["etag"].get<std::string>() + "\""}}).status, 412);
-  const auto replaced = hub_.owner("PUT", "/twins/d", {{"properties", {{"desired", {{"z", 1}}}}}}, {{"If-Match", "\"*\""}});
+  EXPECT_EQ(hub_.owner("PATCH", "/twins/d", {{"properties", {{"desired", {{"a", {{"b", nullptr}}}}}}}})
+                .body["properties"]["desired"]["a"],
+            Json({{"c", 2}}));
+  EXPECT_EQ(hub_.owner("PATCH", "/twins/d", {{"tags", {{"x", 1}}}},
+                       {{"If-Match", "\"" + first.body["etag"].get<std::string>() + "\""}})
+                .status,
+            412);
+  const auto replaced =
+      hub_.owner("PUT", "/twins/d", {{"properties", {{"desired", {{"z", 1}}}}}}, {{"If-Match", "\"*\""}});
   ASSERT_EQ(replaced.status, 200) << replaced.text;
   EXPECT_FALSE(replaced.body["properties"]["desired"].contains("a"));
   EXPECT_TRUE(replaced.body["tags"].empty());
@@ -112,14 +124,19 @@ TEST_F(AzureCallsTest, MergesAndReplacesTwins) {
 TEST_F(AzureCallsTest, AppliesAManifest) {
   hub_.create_device("edge", true);
   hub_.create_device("plain");
-  const Json manifest{{"modulesContent",
-                       {{"$edgeAgent", {{"properties.desired", {{"schemaVersion", "1.1"}, {"modules", {{"vision", {{"type", "docker"}}}}}}}}},
-                        {"$edgeHub", {{"properties.desired", {{"schemaVersion", "1.1"}, {"routes", {{"up", "FROM /messages/* INTO $upstream"}}}}}}},
-                        {"vision", {{"properties.desired", {{"speed", 3}}}}}}}};
+  const Json manifest{
+      {"modulesContent",
+       {{"$edgeAgent",
+         {{"properties.desired", {{"schemaVersion", "1.1"}, {"modules", {{"vision", {{"type", "docker"}}}}}}}}},
+        {"$edgeHub",
+         {{"properties.desired", {{"schemaVersion", "1.1"}, {"routes", {{"up", "FROM /messages/* INTO $upstream"}}}}}}},
+        {"vision", {{"properties.desired", {{"speed", 3}}}}}}}};
   const auto applied = hub_.owner("POST", "/devices/edge/applyConfigurationContent", manifest);
   EXPECT_EQ(applied.status, 204) << applied.text;
   EXPECT_EQ(hub_.owner("GET", "/twins/edge/modules/vision").body["properties"]["desired"]["speed"], 3);
-  EXPECT_EQ(hub_.owner("GET", "/twins/edge/modules/%24edgeAgent").body["properties"]["desired"]["modules"]["vision"]["type"], "docker");
+  EXPECT_EQ(
+      hub_.owner("GET", "/twins/edge/modules/%24edgeAgent").body["properties"]["desired"]["modules"]["vision"]["type"],
+      "docker");
   EXPECT_EQ(hub_.owner("GET", "/devices/edge/modules/vision").body["managedBy"], "IotEdge");
   EXPECT_EQ(hub_.owner("POST", "/devices/plain/applyConfigurationContent", manifest).status, 400);
   EXPECT_EQ(hub_.owner("POST", "/devices/nobody/applyConfigurationContent", manifest).status, 404);
@@ -142,7 +159,9 @@ TEST_F(AzureCallsTest, AnswersQueriesInPages) {
   EXPECT_FALSE(all.headers.has("x-ms-continuation"));
   const auto first = query("SELECT * FROM devices", {{"x-ms-max-item-count", "2"}});
   EXPECT_EQ(first.body.size(), 2U);
-  const auto second = query("SELECT * FROM devices", {{"x-ms-max-item-count", "2"}, {"x-ms-continuation", std::string(first.headers.get("x-ms-continuation"))}});
+  const auto second =
+      query("SELECT * FROM devices",
+            {{"x-ms-max-item-count", "2"}, {"x-ms-continuation", std::string(first.headers.get("x-ms-continuation"))}});
   ASSERT_EQ(second.body.size(), 1U);
   EXPECT_EQ(second.body[0]["deviceId"], "c");
   EXPECT_FALSE(second.headers.has("x-ms-continuation"));
@@ -162,15 +181,16 @@ TEST_F(AzureCallsTest, GrantsWhatAPolicyGrants) {
     int expected;
   };
   const Row rows[] = {
-      {"registryRead", "GET", "/devices/d", "", 200},       {"registryRead", "PUT", "/devices/n", "{}", 401},
-      {"registryRead", "GET", "/twins/d", "", 401},         {"registryReadWrite", "PUT", "/devices/n", "{}", 200},
-      {"registryReadWrite", "GET", "/twins/d", "", 401},    {"service", "GET", "/twins/d", "", 200},
-      {"service", "GET", "/devices/d", "", 401},            {"device", "GET", "/devices/d", "", 401},
-      {"service", "GET", "/api/v1/devices", "", 200},       {"device", "GET", "/api/v1/devices", "", 403},
+      {"registryRead", "GET", "/devices/d", "", 200},      {"registryRead", "PUT", "/devices/n", "{}", 401},
+      {"registryRead", "GET", "/twins/d", "", 401},        {"registryReadWrite", "PUT", "/devices/n", "{}", 200},
+      {"registryReadWrite", "GET", "/twins/d", "", 401},   {"service", "GET", "/twins/d", "", 200},
+      {"service", "GET", "/devices/d", "", 401},           {"device", "GET", "/devices/d", "", 401},
+      {"service", "GET", "/api/v1/devices", "", 200},      {"device", "GET", "/api/v1/devices", "", 403},
       {"service", "POST", "/api/v1/join-tokens", "", 403},
   };
   for (const auto& row : rows) {
-    EXPECT_EQ(status(row.method, row.path, policy_token(row.policy), row.body), row.expected) << row.policy << " " << row.method << " " << row.path;
+    EXPECT_EQ(status(row.method, row.path, policy_token(row.policy), row.body), row.expected)
+        << row.policy << " " << row.method << " " << row.path;
   }
   EXPECT_EQ(status("GET", "/twins/d", policy_token("service", "localhost/devices/d")), 200) << "a narrowed token";
   EXPECT_EQ(status("GET", "/twins/e", policy_token("service", "localhost/devices/d")), 401);
@@ -185,7 +205,9 @@ TEST_F(AzureCallsTest, LetsADeviceReachItsOwn) {
   hub_.create_device("other", true);
   const std::string token = hub_.device_token({"edge", ""}, key);
   EXPECT_EQ(status("GET", "/devices/edge/modules", token), 200);
-  EXPECT_EQ(status("PUT", "/devices/edge/modules/vision?api-version=2017-11-08-preview", token, R"({"moduleId":"vision","deviceId":"edge","managedBy":"IotEdge"})"), 201);
+  EXPECT_EQ(status("PUT", "/devices/edge/modules/vision?api-version=2017-11-08-preview", token,
+                   R"({"moduleId":"vision","deviceId":"edge","managedBy":"IotEdge"})"),
+            201);
   EXPECT_EQ(status("GET", "/devices/edge/modules/vision", token), 200);
   EXPECT_EQ(status("GET", "/twins/edge/modules/vision", token), 200);
   EXPECT_EQ(status("DELETE", "/devices/edge/modules/vision", token), 204);
@@ -215,7 +237,8 @@ TEST_F(AzureCallsTest, JoinsADevice) {
   TestDevice device(hub_, {"new", ""}, joined.body["key"]);
   EXPECT_TRUE(device.wait_connected());
   const auto open_token = hub_.owner("POST", "/api/v1/join-tokens", Json::object());
-  EXPECT_EQ(join({{"token", open_token.body["token"]}, {"device", "new"}}).status, 409) << "a stranger gets no existing key";
+  EXPECT_EQ(join({{"token", open_token.body["token"]}, {"device", "new"}}).status, 409)
+      << "a stranger gets no existing key";
   const auto bound = hub_.owner("POST", "/api/v1/join-tokens", {{"device", "new"}});
   EXPECT_EQ(join({{"token", bound.body["token"]}, {"device", "new"}}).body["key"], joined.body["key"]);
 }
@@ -223,13 +246,18 @@ TEST_F(AzureCallsTest, JoinsADevice) {
 TEST_F(AzureCallsTest, ShowsWhatModulesReport) {
   const std::string key = hub_.create_device("edge", true);
   const std::string module_key = hub_.create_module("edge", "vision");
-  const std::string agent_key = hub_.owner("GET", "/devices/edge/modules/%24edgeAgent").body["authentication"]["symmetricKey"]["primaryKey"];
+  const std::string agent_key =
+      hub_.owner("GET", "/devices/edge/modules/%24edgeAgent").body["authentication"]["symmetricKey"]["primaryKey"];
   TestDevice agent(hub_, {"edge", "$edgeAgent"}, agent_key);
   TestDevice module(hub_, {"edge", "vision"}, module_key);
-  ASSERT_TRUE(agent.publish("$iothub/twin/PATCH/properties/reported/?$rid=1",
-                            R"({"version":{"version":"0.1"},"lastDesiredStatus":{"code":200,"description":""},"modules":{"vision":{"runtimeStatus":"running","restartCount":2,"settings":{"image":"i:1"}}}})"));
-  ASSERT_TRUE(module.publish("$iothub/twin/PATCH/properties/reported/?$rid=1",
-                             R"({"verge":{"version":"7","pipeline":{"hash":"h"},"streams":[{"stream":"gate","family":"vision","kind":"picture","rate_hz":5}]}})"));
+  ASSERT_TRUE(agent.publish(
+      "$iothub/twin/PATCH/properties/reported/?$rid=1",
+      R"({"version":{"version":"0.1"},"lastDesiredStatus":{"code":200,"description":""},"modules":{"vision":)"
+      R"({"runtimeStatus":"running","restartCount":2,"settings":{"image":"i:1"}}}})"));
+  ASSERT_TRUE(
+      module.publish("$iothub/twin/PATCH/properties/reported/?$rid=1",
+                     R"({"verge":{"version":"7","pipeline":{"hash":"h"},)"
+                     R"("streams":[{"name":"gate","family":"vision","kind":"picture","rate_hz":5,"error":""}]}})"));
   const Json devices = hub_.owner("GET", "/api/v1/devices").body;
   ASSERT_EQ(devices.size(), 1U);
   EXPECT_EQ(devices[0]["agent"]["status"]["code"], 200);
@@ -246,6 +274,7 @@ TEST_F(AzureCallsTest, ShowsWhatModulesReport) {
   ASSERT_EQ(sources.size(), 1U);
   EXPECT_EQ(sources[0]["kind"], "picture");
   EXPECT_EQ(sources[0]["connected"], true);
+  EXPECT_FALSE(sources[0].contains("error")) << "an empty one is none";
 }
 
 TEST_F(AzureCallsTest, CountsDevices) {

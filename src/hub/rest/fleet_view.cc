@@ -23,10 +23,10 @@ const Json* own_fact(const Json& reported, std::string_view key) {
 }
 
 void copy(const Json* value, std::string_view key, Json& target) {
-  if (value != nullptr && !value->is_null()) target[std::string(key)] = *value;
+  if (value != nullptr && !value->is_null() && *value != "") target[std::string(key)] = *value;
 }
 
-/// Streams are told as a list of objects with "stream", or as an object by name.
+/// Streams are told as a list of objects with "name" (or "stream"), of names, or as an object by name.
 std::vector<Json> streams_of(const Json& reported) {
   std::vector<Json> streams;
   const Json* told = own_fact(reported, "streams");
@@ -48,7 +48,8 @@ bool is_connected(const HubParts& parts, const Json& router_reported, const cont
   return status != nullptr && *status == "Connected";
 }
 
-Json module_view(const HubParts& parts, const TwinsById& twins, const contract::Identity& who, const Json& agent, const Json& router) {
+Json module_view(const HubParts& parts, const TwinsById& twins, const contract::Identity& who, const Json& agent,
+                 const Json& router) {
   Json view{{"id", who.module}, {"connected", is_connected(parts, router, who)}};
   const std::string name = who.module;
   copy(find_member(agent, {"modules", name, "runtimeStatus"}), "runtime_status", view);
@@ -112,8 +113,12 @@ Result<Json> devices_view(const HubParts& parts) {
     const Json& router = reported_of(twins, {device, std::string(kRouterModule)});
     const ConnectionState connection = device_connection(parts, device);
     Json modules = Json::array();
-    for (const auto& module : modules_of(parts, device, agent)) modules.push_back(module_view(parts, twins, {device, module}, agent, router));
-    Json view{{"id", device}, {"connected", connection.is_connected}, {"edge", record->is_edge}, {"modules", std::move(modules)}};
+    for (const auto& module : modules_of(parts, device, agent))
+      modules.push_back(module_view(parts, twins, {device, module}, agent, router));
+    Json view{{"id", device},
+              {"connected", connection.is_connected},
+              {"edge", record->is_edge},
+              {"modules", std::move(modules)}};
     if (connection.last_seen_us != 0) view["last_seen_us"] = connection.last_seen_us;
     if (Json told = agent_view(agent); !told.empty()) view["agent"] = std::move(told);
     list.push_back(std::move(view));
@@ -128,9 +133,12 @@ Result<Json> sources_view(const HubParts& parts) {
     if (record->who.module.empty()) continue;
     const Json& router = reported_of(twins, {record->who.device, std::string(kRouterModule)});
     for (Json& stream : streams_of(reported_of(twins, record->who))) {
-      Json source{{"device", record->who.device}, {"module", record->who.module}, {"stream", stream["stream"]},
+      Json source{{"device", record->who.device},
+                  {"module", record->who.module},
+                  {"stream", stream["stream"]},
                   {"connected", is_connected(parts, router, record->who)}};
-      for (const char* key : {"family", "kind", "rate_hz", "dropped", "error"}) copy(find_member(stream, {key}), key, source);
+      for (const char* key : {"family", "kind", "rate_hz", "dropped", "error"})
+        copy(find_member(stream, {key}), key, source);
       list.push_back(std::move(source));
     }
   }

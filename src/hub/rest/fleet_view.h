@@ -2,7 +2,7 @@
 // connections.
 //
 // Source: docs/formats/hub-api.md. What a module says about itself stands in its reported properties under "verge":
-// {"version", "pipeline": {"hash", "error"}, "streams": [{"stream", "family", "kind", "rate_hz", "dropped", "error"}]}.
+// {"version", "pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "error"}]}.
 // Threads: pure over its arguments; reads the disk.
 #pragma once
 

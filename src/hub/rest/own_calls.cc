@@ -35,12 +35,14 @@ Result<std::int64_t> number_in(const Call& call, std::string_view name, std::int
   return Error{ErrorCode::invalid_argument, fmt::format("{} is \"{}\"; send a whole number", name, text.substr(0, 64))};
 }
 
-bool is_loopback(const Peer& peer) { return peer.address.starts_with("127.") || peer.address.starts_with("[::1]") || peer.address == "unix"; }
-
-std::string session_cookie(const std::string& token, bool is_tls, std::int64_t age_s) {
-  return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}", kSessionCookie, token, age_s, is_tls ? "; Secure" : "");
+bool is_loopback(const Peer& peer) {
+  return peer.address.starts_with("127.") || peer.address.starts_with("[::1]") || peer.address == "unix";
 }
 
+std::string session_cookie(const std::string& token, bool is_tls, std::int64_t age_s) {
+  return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{}", kSessionCookie, token, age_s,
+                     is_tls ? "; Secure" : "");
+}
 
 class OwnCalls {
  public:
@@ -78,8 +80,11 @@ class OwnCalls {
     const auto new_password = string_member(*body, "new");
     if (!old_password) return failed(call, old_password.error());
     if (!new_password) return failed(call, new_password.error());
-    const auto changed = parts_.people.change_password(call.caller.name, *old_password, *new_password, call.cookie, call.request.peer.address);
-    if (!changed) return changed.error().code == ErrorCode::limit ? login_failed(call, changed.error()) : failed(call, changed.error());
+    const auto changed = parts_.people.change_password(call.caller.name, *old_password, *new_password, call.cookie,
+                                                       call.request.peer.address);
+    if (!changed)
+      return changed.error().code == ErrorCode::limit ? login_failed(call, changed.error())
+                                                      : failed(call, changed.error());
     if (parts_.facts.password_changed) parts_.facts.password_changed(call.caller.name);
     return no_content();
   }
@@ -91,9 +96,11 @@ class OwnCalls {
     const auto devices = devices_view(parts_);
     if (!devices) return failed(call, devices.error());
     for (const Json& device : *devices) connected += device["connected"] == true ? 1 : 0;
-    return json_response({{"hub", {{"host", parts_.facts.host}, {"version", parts_.facts.version}, {"started_us", parts_.facts.started_us}}},
-                          {"devices", {{"total", devices->size()}, {"connected", connected}}},
-                          {"events", {{"total", totals->total}, {"today", totals->today}, {"alarms_today", totals->alarms_today}}}});
+    return json_response(
+        {{"hub",
+          {{"host", parts_.facts.host}, {"version", parts_.facts.version}, {"started_us", parts_.facts.started_us}}},
+         {"devices", {{"total", devices->size()}, {"connected", connected}}},
+         {"events", {{"total", totals->total}, {"today", totals->today}, {"alarms_today", totals->alarms_today}}}});
   }
 
   HttpResponse devices(const Call& call) const { return view(call, devices_view(parts_)); }
@@ -135,8 +142,13 @@ class OwnCalls {
     if (!lines) return failed(call, lines.error());
     Json list = Json::array();
     for (const auto& line : *lines) {
-      list.push_back({{"device", line.device}, {"module", line.module}, {"epoch", line.epoch}, {"first", line.first}, {"last", line.last},
-                      {"count", line.count}, {"out_of_order", line.out_of_order}});
+      list.push_back({{"device", line.device},
+                      {"module", line.module},
+                      {"epoch", line.epoch},
+                      {"first", line.first},
+                      {"last", line.last},
+                      {"count", line.count},
+                      {"out_of_order", line.out_of_order}});
     }
     return json_response(list);
   }
@@ -145,7 +157,8 @@ class OwnCalls {
     const auto lines = parts_.audit.newest(kAuditLinesMax);
     if (!lines) return failed(call, lines.error());
     Json list = Json::array();
-    for (const auto& line : *lines) list.push_back({{"at_us", line.at_us}, {"who", line.who}, {"what", line.what}, {"outcome", line.outcome}});
+    for (const auto& line : *lines)
+      list.push_back({{"at_us", line.at_us}, {"who", line.who}, {"what", line.what}, {"outcome", line.outcome}});
     return json_response({{"lines", std::move(list)}});
   }
 
@@ -156,7 +169,8 @@ class OwnCalls {
     const auto minutes = integer_member(*body, "minutes", kJoinMinutesDefault);
     if (!device) return failed(call, device.error());
     if (!minutes) return failed(call, minutes.error());
-    if (!device->empty() && !contract::is_valid_id(*device)) return failed(call, {ErrorCode::invalid_argument, "device is no valid id"});
+    if (!device->empty() && !contract::is_valid_id(*device))
+      return failed(call, {ErrorCode::invalid_argument, "device is no valid id"});
     const auto made = parts_.join_tokens.make(*device, *minutes);
     if (!made) return failed(call, made.error());
     return json_response({{"token", made->token}, {"expires_us", made->expires_us}}, 201);
@@ -171,9 +185,16 @@ class OwnCalls {
     if (!device) return failed(call, device.error());
     if (!contract::is_valid_id(*device)) return failed(call, {ErrorCode::invalid_argument, "device is no valid id"});
     const auto record = joined(*token, *device);
-    if (!record) return record.error().code == ErrorCode::invalid_argument ? error_answer(call.request, 401, record.error()) : failed(call, record.error());
-    return json_response({{"device", *device}, {"key", (*record)->primary_key}, {"host", parts_.facts.host}, {"mqtt_port", parts_.facts.mqtt_port},
-                          {"https_port", parts_.facts.https_port}, {"ca_pem", parts_.facts.ca_pem}}, 201);
+    if (!record)
+      return record.error().code == ErrorCode::invalid_argument ? error_answer(call.request, 401, record.error())
+                                                                : failed(call, record.error());
+    return json_response({{"device", *device},
+                          {"key", (*record)->primary_key},
+                          {"host", parts_.facts.host},
+                          {"mqtt_port", parts_.facts.mqtt_port},
+                          {"https_port", parts_.facts.https_port},
+                          {"ca_pem", parts_.facts.ca_pem}},
+                         201);
   }
 
   HttpResponse health(const Call&) const {
@@ -184,26 +205,37 @@ class OwnCalls {
 
   HttpResponse metrics(const Call& call) const {
     if (call.caller.kind == Caller::Kind::nobody && !is_loopback(call.request.peer)) {
-      return error_answer(call.request, 401, {ErrorCode::invalid_argument, "metrics without a proof are for this machine only"});
+      return error_answer(call.request, 401,
+                          {ErrorCode::invalid_argument, "metrics without a proof are for this machine only"});
     }
     const auto figures = parts_.log.figures();
     Metrics& metrics = parts_.metrics;
-    metrics.gauge("verge_hub_log_syncs", "Syncs of the message log since start.").set(static_cast<double>(figures.syncs));
-    metrics.gauge("verge_hub_log_sync_seconds", "Duration of the log's syncs.", {{"quantile", "0.5"}}).set(figures.sync_s_p50);
-    metrics.gauge("verge_hub_log_sync_seconds", "Duration of the log's syncs.", {{"quantile", "0.99"}}).set(figures.sync_s_p99);
-    metrics.gauge("verge_hub_log_disk_bytes", "Size of the message log.").set(static_cast<double>(parts_.log.disk_bytes()));
-    metrics.gauge("verge_hub_history_lag", "Messages that are in the log and not in history.").set(static_cast<double>(parts_.history.lag()));
-    metrics.gauge("verge_hub_devices", "Devices with an identity.").set(static_cast<double>(parts_.identities.device_count()));
+    metrics.gauge("verge_hub_log_syncs", "Syncs of the message log since start.")
+        .set(static_cast<double>(figures.syncs));
+    metrics.gauge("verge_hub_log_sync_seconds", "Duration of the log's syncs.", {{"quantile", "0.5"}})
+        .set(figures.sync_s_p50);
+    metrics.gauge("verge_hub_log_sync_seconds", "Duration of the log's syncs.", {{"quantile", "0.99"}})
+        .set(figures.sync_s_p99);
+    metrics.gauge("verge_hub_log_disk_bytes", "Size of the message log.")
+        .set(static_cast<double>(parts_.log.disk_bytes()));
+    metrics.gauge("verge_hub_history_lag", "Messages that are in the log and not in history.")
+        .set(static_cast<double>(parts_.history.lag()));
+    metrics.gauge("verge_hub_devices", "Devices with an identity.")
+        .set(static_cast<double>(parts_.identities.device_count()));
     auto response = text_response(metrics.to_text());
     response.headers.set("Content-Type", "text/plain; version=0.0.4");
     return response;
   }
 
  private:
-  static HttpResponse view(const Call& call, const Result<Json>& json) { return json ? json_response(*json) : failed(call, json.error()); }
+  static HttpResponse view(const Call& call, const Result<Json>& json) {
+    return json ? json_response(*json) : failed(call, json.error());
+  }
 
   static HttpResponse login_failed(const Call& call, const Error& error) {
-    const int status = error.code == ErrorCode::invalid_argument ? 401 : error.code == ErrorCode::limit ? 429 : http_status_of(error.code);
+    const int status = error.code == ErrorCode::invalid_argument ? 401
+                       : error.code == ErrorCode::limit          ? 429
+                                                                 : http_status_of(error.code);
     return error_answer(call.request, status, error);
   }
 
@@ -242,7 +274,9 @@ class OwnCalls {
     VERGE_TRY(const auto meant_for, parts_.join_tokens.spend(token, device));
     if (const auto known = parts_.identities.find({device, ""})) {
       if (meant_for == device) return known;
-      return Error{ErrorCode::conflict, fmt::format("device \"{}\" exists already: choose another id, or make a token for this one", device)};
+      return Error{
+          ErrorCode::conflict,
+          fmt::format("device \"{}\" exists already: choose another id, or make a token for this one", device)};
     }
     IdentityChange change;
     change.who = {device, ""};
@@ -257,8 +291,10 @@ class OwnCalls {
 
 void add_own_calls(Router& router, const HubParts& parts) {
   const auto calls = std::make_shared<const OwnCalls>(parts);
-  const auto add = [&](std::string method, std::string pattern, Need need, Where where, HttpResponse (OwnCalls::*answer)(const Call&) const) {
-    router.add({std::move(method), std::move(pattern), need, where, answering([calls, answer](const Call& call) { return (*calls.*answer)(call); })});
+  const auto add = [&](std::string method, std::string pattern, Need need, Where where,
+                       HttpResponse (OwnCalls::*answer)(const Call&) const) {
+    router.add({std::move(method), std::move(pattern), need, where,
+                answering([calls, answer](const Call& call) { return (*calls.*answer)(call); })});
   };
   const Need open{.is_open = true};
   const Need person{.role = Role::viewer};
@@ -274,7 +310,8 @@ void add_own_calls(Router& router, const HubParts& parts) {
   add("GET", "/api/v1/series", look, Where::slow, &OwnCalls::series);
   add("GET", "/api/v1/ledger", look, Where::slow, &OwnCalls::ledger);
   add("GET", "/api/v1/audit", {.policy = kRegistryWrite, .role = Role::admin}, Where::slow, &OwnCalls::audit);
-  add("POST", "/api/v1/join-tokens", {.policy = kRegistryWrite, .role = Role::admin}, Where::control, &OwnCalls::make_join_token);
+  add("POST", "/api/v1/join-tokens", {.policy = kRegistryWrite, .role = Role::admin}, Where::control,
+      &OwnCalls::make_join_token);
   add("POST", "/api/v1/join", open, Where::control, &OwnCalls::join);
   add("GET", "/healthz", open, Where::loop, &OwnCalls::health);
   add("GET", "/metrics", open, Where::slow, &OwnCalls::metrics);

@@ -27,11 +27,13 @@ std::vector<std::string> split_pattern(std::string_view pattern) {
   return segments;
 }
 
-bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path, std::vector<std::string>& parameters) {
+bool matches(const std::vector<std::string>& pattern, const std::vector<std::string>& path,
+             std::vector<std::string>& parameters) {
   parameters.clear();
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == "*") {
-      parameters.insert(parameters.end(), path.begin() + static_cast<std::ptrdiff_t>(std::min(i, path.size())), path.end());
+      parameters.insert(parameters.end(), path.begin() + static_cast<std::ptrdiff_t>(std::min(i, path.size())),
+                        path.end());
       return true;
     }
     if (i >= path.size()) return false;
@@ -61,10 +63,14 @@ bool reaches_own(Own own, const Caller& caller, const std::vector<std::string>& 
   if (parameters.empty() || parameters[0] != who.device) return false;
   const bool is_device = who.module.empty() || who.module == kAgentModule;
   switch (own) {
-    case Own::device: return is_device;
-    case Own::identity: return is_device || (parameters.size() > 1 && parameters[1] == who.module);
-    case Own::any: return true;
-    default: return false;
+    case Own::device:
+      return is_device;
+    case Own::identity:
+      return is_device || (parameters.size() > 1 && parameters[1] == who.module);
+    case Own::any:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -79,9 +85,12 @@ bool may(const Need& need, const Caller& caller, const std::vector<std::string>&
   switch (caller.kind) {
     case Caller::Kind::policy:
       return need.policy != 0 && (caller.grants & need.policy) == need.policy && is_within(caller.identity, parameters);
-    case Caller::Kind::identity: return reaches_own(need.own, caller, parameters);
-    case Caller::Kind::person: return need.role != Role::none && caller.role >= need.role;
-    case Caller::Kind::nobody: break;
+    case Caller::Kind::identity:
+      return reaches_own(need.own, caller, parameters);
+    case Caller::Kind::person:
+      return need.role != Role::none && caller.role >= need.role;
+    case Caller::Kind::nobody:
+      break;
   }
   return false;
 }
@@ -97,37 +106,58 @@ bool is_azure_api(const HttpRequest& request) {
 
 std::string_view azure_name(int status) {
   switch (status) {
-    case 400: return "ArgumentInvalid";
-    case 401: return "IotHubUnauthorizedAccess";
-    case 403: return "IotHubUnauthorized";
-    case 404: return "DeviceNotFound";
-    case 409: return "DeviceAlreadyExists";
-    case 412: return "PreconditionFailed";
-    case 413: return "RequestEntityTooLarge";
-    case 429: return "ThrottlingException";
-    case 503: return "ServiceUnavailable";
-    case 504: return "GatewayTimeout";
-    default: return "ServerError";
+    case 400:
+      return "ArgumentInvalid";
+    case 401:
+      return "IotHubUnauthorizedAccess";
+    case 403:
+      return "IotHubUnauthorized";
+    case 404:
+      return "DeviceNotFound";
+    case 409:
+      return "DeviceAlreadyExists";
+    case 412:
+      return "PreconditionFailed";
+    case 413:
+      return "RequestEntityTooLarge";
+    case 429:
+      return "ThrottlingException";
+    case 503:
+      return "ServiceUnavailable";
+    case 504:
+      return "GatewayTimeout";
+    default:
+      return "ServerError";
   }
 }
 
 std::string_view image_code(int status) {
   switch (status) {
-    case 401: return "UNAUTHORIZED";
-    case 403: return "DENIED";
-    case 404: return "NAME_UNKNOWN";
-    case 405: return "UNSUPPORTED";
-    case 429: return "TOOMANYREQUESTS";
-    default: return "UNKNOWN";
+    case 401:
+      return "UNAUTHORIZED";
+    case 403:
+      return "DENIED";
+    case 404:
+      return "NAME_UNKNOWN";
+    case 405:
+      return "UNSUPPORTED";
+    case 429:
+      return "TOOMANYREQUESTS";
+    default:
+      return "UNKNOWN";
   }
 }
 
 std::string_view own_code(int status, ErrorCode code) {
   switch (status) {
-    case 401: return "unauthorized";
-    case 403: return "forbidden";
-    case 405: return "method_not_allowed";
-    default: return name_of(code);
+    case 401:
+      return "unauthorized";
+    case 403:
+      return "forbidden";
+    case 405:
+      return "method_not_allowed";
+    default:
+      return name_of(code);
   }
 }
 
@@ -139,18 +169,24 @@ HttpResponse unauthorized(const HttpRequest& request, const Error& error) {
 
 }  // namespace
 
-std::function<void(const std::shared_ptr<const Call>&, Respond)> answering(std::function<HttpResponse(const Call&)> answer) {
-  return [answer = std::move(answer)](const std::shared_ptr<const Call>& call, const Respond& respond) { respond(answer(*call)); };
+std::function<void(const std::shared_ptr<const Call>&, Respond)> answering(
+    std::function<HttpResponse(const Call&)> answer) {
+  return [answer = std::move(answer)](const std::shared_ptr<const Call>& call, const Respond& respond) {
+    respond(answer(*call));
+  };
 }
 
 HttpResponse azure_error(int status, std::string_view name, std::string_view text) {
-  return json_response({{"Message", fmt::format("ErrorCode:{};{}", name, text)}, {"ExceptionMessage", fmt::format("Tracking ID:{}", new_uuid())}}, status);
+  return json_response({{"Message", fmt::format("ErrorCode:{};{}", name, text)},
+                        {"ExceptionMessage", fmt::format("Tracking ID:{}", new_uuid())}},
+                       status);
 }
 
 HttpResponse error_answer(const HttpRequest& request, int status, const Error& error) {
   if (is_azure_api(request)) return azure_error(status, azure_name(status), error.message);
   if (is_image_api(request)) {
-    return json_response({{"errors", {{{"code", std::string(image_code(status))}, {"message", error.message}}}}}, status);
+    return json_response({{"errors", {{{"code", std::string(image_code(status))}, {"message", error.message}}}}},
+                         status);
   }
   return json_response({{"code", std::string(own_code(status, error.code))}, {"message", error.message}}, status);
 }
@@ -162,7 +198,8 @@ std::string cookie_of(const HttpRequest& request, std::string_view name) {
     std::string_view item = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
     while (item.starts_with(' ')) item.remove_prefix(1);
-    if (item.size() > name.size() && item.starts_with(name) && item[name.size()] == '=') return std::string(item.substr(name.size() + 1));
+    if (item.size() > name.size() && item.starts_with(name) && item[name.size()] == '=')
+      return std::string(item.substr(name.size() + 1));
   }
   return {};
 }
@@ -175,7 +212,8 @@ void Router::add(Route route) {
   routes_.push_back({std::move(route), std::move(segments)});
 }
 
-const Router::Compiled* Router::find(const HttpRequest& request, std::vector<std::string>& parameters, bool& path_is_known) const {
+const Router::Compiled* Router::find(const HttpRequest& request, std::vector<std::string>& parameters,
+                                     bool& path_is_known) const {
   const auto path = request.segments();
   path_is_known = false;
   const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
@@ -194,7 +232,9 @@ Result<Caller> Router::caller_of(const HttpRequest& request) const {
     VERGE_TRY(const auto token, basic_password(authorization));
     return parts_.access.check_token(token);
   }
-  if (!authorization.empty()) return Error{ErrorCode::invalid_argument, "this kind of Authorization is not known here; use a SharedAccessSignature"};
+  if (!authorization.empty())
+    return Error{ErrorCode::invalid_argument,
+                 "this kind of Authorization is not known here; use a SharedAccessSignature"};
   Caller caller;
   if (const auto person = parts_.people.find(cookie_of(request, kSessionCookie))) {
     caller.kind = Caller::Kind::person;
@@ -219,9 +259,12 @@ void Router::handle(HttpRequest request, Respond respond) {
   bool path_is_known = false;
   const Compiled* compiled = find(request, parameters, path_is_known);
   if (compiled == nullptr) {
-    if (path_is_known) return respond(error_answer(request, 405, {ErrorCode::invalid_argument, fmt::format("{} is not known here", request.method)}));
+    if (path_is_known)
+      return respond(error_answer(request, 405,
+                                  {ErrorCode::invalid_argument, fmt::format("{} is not known here", request.method)}));
     if (fallback_ && !is_change(request)) return respond(fallback_(request));
-    return respond(error_answer(request, 404, {ErrorCode::not_found, fmt::format("there is nothing at \"{}\"", request.path.substr(0, 200))}));
+    return respond(error_answer(
+        request, 404, {ErrorCode::not_found, fmt::format("there is nothing at \"{}\"", request.path.substr(0, 200))}));
   }
   const Need& need = compiled->route.need;
   auto caller = caller_of(request);
@@ -229,14 +272,17 @@ void Router::handle(HttpRequest request, Respond respond) {
   auto call = std::make_shared<Call>();
   if (caller) call->caller = *std::move(caller);
   if (!need.is_open) {
-    if (call->caller.kind == Caller::Kind::nobody) return respond(unauthorized(request, {ErrorCode::invalid_argument, "log in, or send a SharedAccessSignature"}));
+    if (call->caller.kind == Caller::Kind::nobody)
+      return respond(unauthorized(request, {ErrorCode::invalid_argument, "log in, or send a SharedAccessSignature"}));
     if (!may(need, call->caller, parameters)) {
       // Azure says 401 to a token that is good for something else.
       const int status = call->caller.kind == Caller::Kind::person || is_own_api(request) ? 403 : 401;
-      return respond(error_answer(request, status, {ErrorCode::invalid_argument, fmt::format("\"{}\" may not do this", call->caller.name)}));
+      return respond(error_answer(
+          request, status, {ErrorCode::invalid_argument, fmt::format("\"{}\" may not do this", call->caller.name)}));
     }
     if (call->caller.kind == Caller::Kind::person && is_change(request) && request.headers.get(kChangeHeader) != "1") {
-      return respond(error_answer(request, 403, {ErrorCode::invalid_argument, "changes by a logged-in person need the header X-Verge: 1"}));
+      return respond(error_answer(
+          request, 403, {ErrorCode::invalid_argument, "changes by a logged-in person need the header X-Verge: 1"}));
     }
   }
   call->cookie = cookie_of(request, kSessionCookie);
@@ -263,7 +309,8 @@ Respond Router::watched(const Compiled& compiled, const Call& call, Respond resp
     who = call.caller.name.empty() ? "nobody, from " + call.request.peer.address : call.caller.name;
     what = call.request.method + " " + call.request.path;
   }
-  return [this, begun, is_audited, who = std::move(who), what = std::move(what), respond = std::move(respond)](HttpResponse response) {
+  return [this, begun, is_audited, who = std::move(who), what = std::move(what),
+          respond = std::move(respond)](HttpResponse response) {
     duration_.observe_s(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
     const std::string outcome = std::to_string(response.status);
     respond(std::move(response));

@@ -31,18 +31,18 @@ struct Call {
 /// Which of its own things a device or module may reach by this route; parameters[0] is the device, [1] the module.
 enum class Own : std::uint8_t {
   nothing,
-  device,    ///< The device itself, or its $edgeAgent.
-  identity,  ///< The named identity itself, or its device.
-  any,       ///< Any module of the device.
-  everybody, ///< Any device or module; what it may see does not depend on the path.
+  device,     ///< The device itself, or its $edgeAgent.
+  identity,   ///< The named identity itself, or its device.
+  any,        ///< Any module of the device.
+  everybody,  ///< Any device or module; what it may see does not depend on the path.
 };
 
 struct Need {
-  Permissions policy = 0;        ///< All of these; 0: policies may not call.
-  Role role = Role::none;        ///< At least; none: people may not call.
+  Permissions policy = 0;  ///< All of these; 0: policies may not call.
+  Role role = Role::none;  ///< At least; none: people may not call.
   Own own = Own::nothing;
-  bool is_open = false;          ///< Needs no proof.
-  bool is_audited = true;        ///< Changes are; GET and HEAD never.
+  bool is_open = false;    ///< Needs no proof.
+  bool is_audited = true;  ///< Changes are; GET and HEAD never.
 };
 
 /// The worker that runs a handler.
@@ -60,7 +60,8 @@ struct Route {
 };
 
 /// A handler that has its answer at once.
-std::function<void(const std::shared_ptr<const Call>&, Respond)> answering(std::function<HttpResponse(const Call&)> answer);
+std::function<void(const std::shared_ptr<const Call>&, Respond)> answering(
+    std::function<HttpResponse(const Call&)> answer);
 
 class Router {
  public:

@@ -30,7 +30,8 @@ void Audit::write(std::string_view who, std::string_view what, std::string_view 
 }
 
 Result<std::vector<AuditLine>> Audit::newest(std::size_t count) const {
-  VERGE_TRY(const auto rows, database_.query("SELECT at_us, who, what, outcome FROM audit ORDER BY id DESC LIMIT ?", {static_cast<std::int64_t>(count)}));
+  VERGE_TRY(const auto rows, database_.query("SELECT at_us, who, what, outcome FROM audit ORDER BY id DESC LIMIT ?",
+                                             {static_cast<std::int64_t>(count)}));
   std::vector<AuditLine> lines;
   for (const auto& row : rows) lines.push_back({row.integer(0), row.text(1), row.text(2), row.text(3)});
   return lines;

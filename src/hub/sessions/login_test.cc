@@ -39,7 +39,8 @@ TEST_F(Login, RefusesChangesWithoutTheHeaderThatOtherSitesCannotSend) {
   EXPECT_EQ(hub_.call("PUT", "/devices/d", "{}", {{"Cookie", in}, {"X-Verge", "1"}}).status, 200);
   const Json lines = hub_.call("GET", "/api/v1/audit", "", {{"Cookie", in}}).body["lines"];
   bool is_written = false;
-  for (const Json& line : lines) is_written |= line["who"] == "admin" && line["what"] == "PUT /devices/d" && line["outcome"] == "200";
+  for (const Json& line : lines)
+    is_written |= line["who"] == "admin" && line["what"] == "PUT /devices/d" && line["outcome"] == "200";
   EXPECT_TRUE(is_written) << lines;
 }
 
@@ -54,7 +55,10 @@ TEST_F(Login, ChangesThePassword) {
   const std::string first = hub_.first_password();
   const std::string in = cookie(log_in("admin", first));
   const auto change = [&](const std::string& old_one, const std::string& new_one) {
-    return hub_.call("POST", "/api/v1/password", to_text({{"old", old_one}, {"new", new_one}}), {{"Cookie", in}, {"X-Verge", "1"}}).status;
+    return hub_
+        .call("POST", "/api/v1/password", to_text({{"old", old_one}, {"new", new_one}}),
+              {{"Cookie", in}, {"X-Verge", "1"}})
+        .status;
   };
   EXPECT_EQ(change("wrong", "a longer password"), 400);
   EXPECT_EQ(change(first, "a longer password"), 204);

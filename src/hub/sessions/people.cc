@@ -28,8 +28,11 @@ std::string address_key(std::string_view address) {
 }  // namespace
 
 std::vector<storage::Migration> People::migrations() {
-  return {{"people.1", "CREATE TABLE people (user TEXT PRIMARY KEY, password TEXT NOT NULL, role TEXT NOT NULL) WITHOUT ROWID"},
-          {"people.2", "CREATE TABLE sessions (token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, ends_us INTEGER NOT NULL) WITHOUT ROWID"}};
+  return {{"people.1",
+           "CREATE TABLE people (user TEXT PRIMARY KEY, password TEXT NOT NULL, role TEXT NOT NULL) WITHOUT ROWID"},
+          {"people.2",
+           "CREATE TABLE sessions (token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, ends_us INTEGER NOT NULL) WITHOUT "
+           "ROWID"}};
 }
 
 People::People(storage::Database& database, const Clock& clock, PeopleLimits limits)
@@ -43,7 +46,10 @@ Result<std::unique_ptr<People>> People::open(storage::Database& database, const 
 
 Status People::load() {
   VERGE_CHECK(database_.execute("DELETE FROM sessions WHERE ends_us <= ?", {clock_.now_us()}));
-  VERGE_TRY(const auto rows, database_.query("SELECT token_hash, sessions.user, role, ends_us FROM sessions JOIN people ON people.user = sessions.user"));
+  VERGE_TRY(
+      const auto rows,
+      database_.query(
+          "SELECT token_hash, sessions.user, role, ends_us FROM sessions JOIN people ON people.user = sessions.user"));
   sessions_.with([&](auto& sessions) {
     for (const auto& row : rows) sessions[row.text(0)] = {{row.text(1), role_from_name(row.text(2))}, row.integer(3)};
   });
@@ -57,12 +63,14 @@ bool People::has_anybody() const {
 
 Status People::check_new_password(std::string_view password) const {
   if (password.size() >= limits_.password_characters_min && password.size() <= kPasswordCharactersMax) return Done{};
-  return Error{ErrorCode::invalid_argument, fmt::format("a password needs {} to {} characters", limits_.password_characters_min, kPasswordCharactersMax)};
+  return Error{ErrorCode::invalid_argument, fmt::format("a password needs {} to {} characters",
+                                                        limits_.password_characters_min, kPasswordCharactersMax)};
 }
 
 Status People::add(const std::string& user, std::string_view password, Role role) {
   VERGE_CHECK(check_new_password(password));
-  VERGE_CHECK(database_.execute("INSERT INTO people (user, password, role) VALUES (?,?,?)", {user, hash_password(password), std::string(name_of(role))}));
+  VERGE_CHECK(database_.execute("INSERT INTO people (user, password, role) VALUES (?,?,?)",
+                                {user, hash_password(password), std::string(name_of(role))}));
   return Done{};
 }
 
@@ -90,20 +98,23 @@ Result<Person> People::check_password(const std::string& user, std::string_view 
     return Error{ErrorCode::limit, "too many failed logins: try again in five minutes"};
   }
   VERGE_TRY(const auto row, database_.query_one("SELECT password, role FROM people WHERE user = ?", {user}));
-  const bool fits = password.size() <= kPasswordCharactersMax && verify_password(password, row ? row->text(0) : nobodys_hash());
+  const bool fits =
+      password.size() <= kPasswordCharactersMax && verify_password(password, row ? row->text(0) : nobodys_hash());
   if (row && fits) return Person{user, role_from_name(row->text(1))};
   note_failure(user_key(user));
   note_failure(address_key(address));
   return wrong();
 }
 
-Result<People::LoggedIn> People::log_in(const std::string& user, std::string_view password, const std::string& address) {
+Result<People::LoggedIn> People::log_in(const std::string& user, std::string_view password,
+                                        const std::string& address) {
   VERGE_TRY(const auto person, check_password(user, password, address));
   forget_ended_sessions();
   LoggedIn logged_in{person, to_hex(random_bytes(kTokenBytes))};
   const std::string hash = to_hex(sha256(logged_in.token));
   const std::int64_t ends_us = clock_.now_us() + limits_.session_age_us_max;
-  VERGE_CHECK(database_.execute("INSERT INTO sessions (token_hash, user, ends_us) VALUES (?,?,?)", {hash, user, ends_us}));
+  VERGE_CHECK(
+      database_.execute("INSERT INTO sessions (token_hash, user, ends_us) VALUES (?,?,?)", {hash, user, ends_us}));
   sessions_.with([&](auto& sessions) { sessions[hash] = {person, ends_us}; });
   return logged_in;
 }

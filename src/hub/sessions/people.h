@@ -27,9 +27,9 @@ struct PeopleLimits {
   int failures_max = 10;
   std::int64_t failure_window_us = 300'000'000;
   std::int64_t session_age_us_max = 7LL * 86'400'000'000;
-  std::size_t sessions_max = 1000;           ///< The oldest go beyond it.
+  std::size_t sessions_max = 1000;  ///< The oldest go beyond it.
   std::size_t password_characters_min = 10;
-  std::size_t tracked_max = 10'000;          ///< Users and addresses with failures that we remember.
+  std::size_t tracked_max = 10'000;  ///< Users and addresses with failures that we remember.
 };
 
 struct Person {
@@ -40,7 +40,8 @@ struct Person {
 class People {
  public:
   static std::vector<storage::Migration> migrations();
-  static Result<std::unique_ptr<People>> open(storage::Database& database, const Clock& clock, PeopleLimits limits = {});
+  static Result<std::unique_ptr<People>> open(storage::Database& database, const Clock& clock,
+                                              PeopleLimits limits = {});
 
   bool has_anybody() const;
   /// Errors: conflict (exists), invalid_argument (password too short).

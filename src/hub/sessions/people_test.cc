@@ -49,9 +49,12 @@ TEST_F(PeopleTest, SaysNotWhetherUserOrPasswordIsWrong) {
 
 TEST_F(PeopleTest, ClosesTheDoorAfterTenFailures) {
   open({.failures_max = 3});
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(people_->log_in("admin", "wrong", kAddress).error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(people_->log_in("admin", kPassword, "10.0.0.2:1").error().code, ErrorCode::limit) << "the user, from anywhere";
-  EXPECT_EQ(people_->log_in("other", kPassword, "10.0.0.1:77").error().code, ErrorCode::limit) << "the address, any port";
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(people_->log_in("admin", "wrong", kAddress).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(people_->log_in("admin", kPassword, "10.0.0.2:1").error().code, ErrorCode::limit)
+      << "the user, from anywhere";
+  EXPECT_EQ(people_->log_in("other", kPassword, "10.0.0.1:77").error().code, ErrorCode::limit)
+      << "the address, any port";
   clock_.advance_us(PeopleLimits{}.failure_window_us + 1);
   EXPECT_TRUE(people_->log_in("admin", kPassword, kAddress));
 }

@@ -9,7 +9,8 @@ namespace verge::hub {
 namespace {
 
 constexpr std::string_view kColumns =
-    "device, module, tags, desired, desired_metadata, desired_version, reported, reported_metadata, reported_version, version";
+    "device, module, tags, desired, desired_metadata, desired_version, reported, reported_metadata, reported_version, "
+    "version";
 
 std::string etag_of(std::int64_t version) {
   std::string bytes(8, '\0');
@@ -34,7 +35,8 @@ Result<contract::Twin> twin_of(const storage::Row& row) {
 }
 
 Error unknown(const contract::Identity& who) {
-  return Error{ErrorCode::not_found, fmt::format("there is no {} \"{}\"", who.module.empty() ? "device" : "module", who.to_text())};
+  return Error{ErrorCode::not_found,
+               fmt::format("there is no {} \"{}\"", who.module.empty() ? "device" : "module", who.to_text())};
 }
 
 /// The object at `path` of a request body; null when the caller left it out.
@@ -73,8 +75,9 @@ Twins::Twins(storage::Database& database, const Identities& identities, const Cl
     : database_(database), identities_(identities), clock_(clock) {}
 
 Result<contract::Twin> Twins::load(const contract::Identity& who) const {
-  VERGE_TRY(const auto row, database_.query_one(fmt::format("SELECT {} FROM twins WHERE device = ? AND module = ?", kColumns),
-                                                {who.device, who.module}));
+  VERGE_TRY(const auto row,
+            database_.query_one(fmt::format("SELECT {} FROM twins WHERE device = ? AND module = ?", kColumns),
+                                {who.device, who.module}));
   if (row) return twin_of(*row);
   contract::Twin twin;
   twin.device = who.device;
@@ -100,11 +103,10 @@ Result<std::map<std::string, contract::Twin>> Twins::all() const {
 }
 
 Status Twins::write(const contract::Twin& twin) {
-  VERGE_CHECK(database_.execute(
-      fmt::format("INSERT OR REPLACE INTO twins ({}) VALUES (?,?,?,?,?,?,?,?,?,?)", kColumns),
-      {twin.device, twin.module, to_text(twin.tags), to_text(twin.desired.values), to_text(twin.desired.metadata),
-       twin.desired.version, to_text(twin.reported.values), to_text(twin.reported.metadata), twin.reported.version,
-       twin.version}));
+  VERGE_CHECK(database_.execute(fmt::format("INSERT OR REPLACE INTO twins ({}) VALUES (?,?,?,?,?,?,?,?,?,?)", kColumns),
+                                {twin.device, twin.module, to_text(twin.tags), to_text(twin.desired.values),
+                                 to_text(twin.desired.metadata), twin.desired.version, to_text(twin.reported.values),
+                                 to_text(twin.reported.metadata), twin.reported.version, twin.version}));
   return Done{};
 }
 
@@ -147,7 +149,8 @@ Result<contract::Twin> Twins::update(const contract::Identity& who, const Json& 
   return change(who, if_match, [&](contract::Twin& twin) -> Status {
     if (tags != nullptr) VERGE_CHECK(patch_tags(twin, *tags));
     if (desired == nullptr) return Done{};
-    return contract::patch_properties(twin.desired, *desired, clock_.now_us(), contract::kDesiredBytesMax, "'Properties.Desired'");
+    return contract::patch_properties(twin.desired, *desired, clock_.now_us(), contract::kDesiredBytesMax,
+                                      "'Properties.Desired'");
   });
 }
 
@@ -170,7 +173,8 @@ Result<std::int64_t> Twins::patch_reported(const contract::Identity& who, const 
     const std::lock_guard lock(writing_);
     if (!identities_.find(who)) return unknown(who);
     VERGE_TRY(auto twin, load(who));
-    VERGE_CHECK(contract::patch_properties(twin.reported, patch, clock_.now_us(), contract::kReportedBytesMax, "'Properties.Reported'"));
+    VERGE_CHECK(contract::patch_properties(twin.reported, patch, clock_.now_us(), contract::kReportedBytesMax,
+                                           "'Properties.Reported'"));
     // Azure's etag and version stand for tags and desired only; reported properties count by themselves.
     VERGE_CHECK(write(twin));
     version = twin.reported.version;

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
-
 #include <fmt/format.h>
+#include <span>
 
 #include "training/ridge.h"
 
@@ -15,9 +14,9 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::RowVectorXd;
 
-constexpr double kTiny = 1e-6;          // Below any sensor's noise in standard units.
+constexpr double kTiny = 1e-6;  // Below any sensor's noise in standard units.
 constexpr double kScaleQuantile = 0.995;
-constexpr Index kWindowStep = 2;        // Neighbouring windows say nearly the same: every second one is enough.
+constexpr Index kWindowStep = 2;  // Neighbouring windows say nearly the same: every second one is enough.
 
 Index index_of(std::size_t count) { return static_cast<Index>(count); }
 
@@ -29,7 +28,8 @@ MatrixXd standardise(const Relations& relations, const MatrixXd& rows) {
 MatrixXd block_means(const MatrixXd& window, const RelationsOptions& options) {
   MatrixXd means(index_of(options.blocks), window.cols());
   for (Index block = 0; block < means.rows(); ++block) {
-    means.row(block) = window.middleRows(block * index_of(options.block_rows), index_of(options.block_rows)).colwise().mean();
+    means.row(block) =
+        window.middleRows(block * index_of(options.block_rows), index_of(options.block_rows)).colwise().mean();
   }
   return means;
 }
@@ -64,7 +64,8 @@ struct RawFeatures {
 RawFeatures raw_features(const Relations& relations, const MatrixXd& window) {
   const MatrixXd means = block_means(window, relations.options);
   RawFeatures raw;
-  raw.surprise = means.row(means.rows() - 1) - (surprise_features(means) * relations.surprise_weights + relations.surprise_bias);
+  raw.surprise =
+      means.row(means.rows() - 1) - (surprise_features(means) * relations.surprise_weights + relations.surprise_bias);
   const MatrixXd rest = means - ((unrest_features(means) * relations.unrest_weights).rowwise() + relations.unrest_bias);
   raw.unrest = (rest.array().square().colwise().mean() + kTiny).log();
   raw.silence = silence_of(window, relations.options);
@@ -72,7 +73,8 @@ RawFeatures raw_features(const Relations& relations, const MatrixXd& window) {
 }
 
 /// For each channel a regression on all features but the channel's own present.
-void fit_weights(const MatrixXd& features, const MatrixXd& targets, std::size_t own_blocks, double penalty, MatrixXd& weights, RowVectorXd& bias) {
+void fit_weights(const MatrixXd& features, const MatrixXd& targets, std::size_t own_blocks, double penalty,
+                 MatrixXd& weights, RowVectorXd& bias) {
   const Index channels = targets.cols();
   const RowVectorXd feature_mean = features.colwise().mean();
   const RowVectorXd target_mean = targets.colwise().mean();
@@ -104,7 +106,8 @@ void fit_regressions(Relations& relations, const MatrixXd& rows) {
     targets.row(at) = means.row(means.rows() - 1);
   }
   fit_weights(features, targets, 2, relations.options.penalty, relations.surprise_weights, relations.surprise_bias);
-  fit_weights(features.leftCols(2 * channels), targets, 2, relations.options.penalty, relations.unrest_weights, relations.unrest_bias);
+  fit_weights(features.leftCols(2 * channels), targets, 2, relations.options.penalty, relations.unrest_weights,
+              relations.unrest_bias);
 }
 
 double quantile(std::vector<double> values, double share) {
@@ -129,13 +132,18 @@ void fit_scales(Relations& relations, const MatrixXd& rows) {
     silence.row(at) = raw.silence;
   }
   relations.surprise_scale.resize(channels);
-  for (auto* vector : {&relations.unrest_centre, &relations.unrest_scale, &relations.silence_centre, &relations.silence_scale}) vector->resize(channels);
+  for (auto* vector :
+       {&relations.unrest_centre, &relations.unrest_scale, &relations.silence_centre, &relations.silence_scale})
+    vector->resize(channels);
   for (Index channel = 0; channel < channels; ++channel) {
-    relations.surprise_scale(channel) = std::max(kTiny, quantile(column_of(surprise.cwiseAbs(), channel), kScaleQuantile));
+    relations.surprise_scale(channel) =
+        std::max(kTiny, quantile(column_of(surprise.cwiseAbs(), channel), kScaleQuantile));
     relations.unrest_centre(channel) = quantile(column_of(unrest, channel), 0.5);
-    relations.unrest_scale(channel) = std::max(0.05, quantile(column_of(unrest, channel), kScaleQuantile) - relations.unrest_centre(channel));
+    relations.unrest_scale(channel) =
+        std::max(0.05, quantile(column_of(unrest, channel), kScaleQuantile) - relations.unrest_centre(channel));
     relations.silence_centre(channel) = quantile(column_of(silence, channel), 0.5);
-    relations.silence_scale(channel) = std::max(0.05, relations.silence_centre(channel) - quantile(column_of(silence, channel), 1 - kScaleQuantile));
+    relations.silence_scale(channel) =
+        std::max(0.05, relations.silence_centre(channel) - quantile(column_of(silence, channel), 1 - kScaleQuantile));
   }
 }
 
@@ -174,11 +182,13 @@ class Formula {
 
   Edge vector(const RowVectorXd& values) {
     const Eigen::RowVectorXf single = values.cast<float>();
-    return graph_.floats({single.size()}, std::span<const float>(single.data(), static_cast<std::size_t>(single.size())));
+    return graph_.floats({single.size()},
+                         std::span<const float>(single.data(), static_cast<std::size_t>(single.size())));
   }
   Edge matrix(const MatrixXd& values) {
     const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> single = values.cast<float>();
-    return graph_.floats({single.rows(), single.cols()}, std::span<const float>(single.data(), static_cast<std::size_t>(single.size())));
+    return graph_.floats({single.rows(), single.cols()},
+                         std::span<const float>(single.data(), static_cast<std::size_t>(single.size())));
   }
   Edge rows(const Edge& from, std::int64_t begin, std::int64_t end) {
     return graph_.add("Slice", {from, graph_.ints({begin}), graph_.ints({end}), graph_.ints({0})});
@@ -205,28 +215,36 @@ Result<models::OnnxModel> to_onnx(const Relations& relations, const std::vector<
   Formula formula(graph);
 
   const auto raw = graph.input("window", models::ElementType::float32, {window_rows, count});
-  const auto window = graph.add("Div", {graph.add("Sub", {raw, formula.vector(relations.mean)}), formula.vector(relations.spread)});
+  const auto window =
+      graph.add("Div", {graph.add("Sub", {raw, formula.vector(relations.mean)}), formula.vector(relations.spread)});
   const auto cube = graph.add("Reshape", {window, graph.ints({blocks, block_rows, count})});
   const auto means = graph.add("ReduceMean", {cube}, {{"axes", {1}}, {"keepdims", 0}});
   const auto now = formula.rows(means, blocks - 1, blocks);
   const auto oldest = formula.rows(means, 0, 1);
 
   const auto features = graph.add("Concat", {now, formula.square(now), oldest}, {{"axis", 1}});
-  const auto predicted = graph.add("Add", {graph.add("MatMul", {features, formula.matrix(relations.surprise_weights)}), formula.vector(relations.surprise_bias)});
-  const auto surprise = graph.add("Div", {graph.add("Abs", {graph.add("Sub", {now, predicted})}), formula.vector(relations.surprise_scale)});
+  const auto predicted = graph.add("Add", {graph.add("MatMul", {features, formula.matrix(relations.surprise_weights)}),
+                                           formula.vector(relations.surprise_bias)});
+  const auto surprise = graph.add(
+      "Div", {graph.add("Abs", {graph.add("Sub", {now, predicted})}), formula.vector(relations.surprise_scale)});
 
   const auto pairs = graph.add("Concat", {means, formula.square(means)}, {{"axis", 1}});
-  const auto explained = graph.add("Add", {graph.add("MatMul", {pairs, formula.matrix(relations.unrest_weights)}), formula.vector(relations.unrest_bias)});
+  const auto explained = graph.add("Add", {graph.add("MatMul", {pairs, formula.matrix(relations.unrest_weights)}),
+                                           formula.vector(relations.unrest_bias)});
   const auto energy = formula.log_energy(graph.add("Sub", {means, explained}));
-  const auto unrest = graph.add("Div", {graph.add("Sub", {energy, formula.vector(relations.unrest_centre)}), formula.vector(relations.unrest_scale)});
+  const auto unrest = graph.add("Div", {graph.add("Sub", {energy, formula.vector(relations.unrest_centre)}),
+                                        formula.vector(relations.unrest_scale)});
 
   const auto steps = graph.add("Sub", {formula.rows(window, window_rows - 2 * block_rows, window_rows),
                                        formula.rows(window, window_rows - 2 * block_rows - 1, window_rows - 1)});
-  const auto silence = graph.add("Div", {graph.add("Sub", {formula.vector(relations.silence_centre), formula.log_energy(steps)}), formula.vector(relations.silence_scale)});
+  const auto silence =
+      graph.add("Div", {graph.add("Sub", {formula.vector(relations.silence_centre), formula.log_energy(steps)}),
+                        formula.vector(relations.silence_scale)});
 
   const auto flat = graph.add("Reshape", {surprise, graph.ints({count})});
   const auto contributions = graph.add("Max", {flat, unrest, silence, graph.scalar(0)});
-  graph.output("score", graph.add("ReduceMax", {contributions}, {{"axes", {0}}, {"keepdims", 1}}), models::ElementType::float32, {1});
+  graph.output("score", graph.add("ReduceMax", {contributions}, {{"axes", {0}}, {"keepdims", 1}}),
+               models::ElementType::float32, {1});
   graph.output("contributions", contributions, models::ElementType::float32, {count});
   graph.metadata("channels", fmt::format("{}", fmt::join(channels, ",")));
   return graph.finish();

@@ -1,8 +1,9 @@
-// telemetry/teach/teach.h -- from a recorded normal period to a model that raises alarms; no machine-learning knowledge needed.
+// telemetry/teach/teach.h -- from a recorded normal period to a model that raises alarms; no machine-learning knowledge
+// needed.
 //
-// Look at the data, fit on the first part, measure on later blocks that the fit never saw, set the threshold from the promised number of
-// false alarms, try it against faults put into the held-out part, write one ONNX file, its card and a report.
-// Deterministic: equal data and options give equal files. Threads: one call, one thread.
+// Look at the data, fit on the first part, measure on later blocks that the fit never saw, set the threshold from the
+// promised number of false alarms, try it against faults put into the held-out part, write one ONNX file, its card and
+// a report. Deterministic: equal data and options give equal files. Threads: one call, one thread.
 #pragma once
 
 #include <filesystem>
@@ -31,15 +32,17 @@ struct TrialResult {
 
 struct TeachResult {
   std::vector<std::string> channels;
-  double period_s = 0;       ///< Between rows.
+  double period_s = 0;  ///< Between rows.
   std::size_t window_rows = 0;
   double threshold = 0;
   std::vector<TrialResult> trials, baseline_trials;  ///< The baseline: each sensor alone, limits at 4 spreads.
-  std::vector<std::string> decisions;  ///< What was decided and why, in sentences.
+  std::vector<std::string> decisions;                ///< What was decided and why, in sentences.
 };
 
-/// Writes model.onnx, card.json and report.html into `folder`. Errors: invalid_argument "I cannot learn this, because …".
-Result<TeachResult> teach(const training::Table& table, const std::filesystem::path& folder, const TeachOptions& options = {},
+/// Writes model.onnx, card.json and report.html into `folder`. Errors: invalid_argument "I cannot learn this, because
+/// …".
+Result<TeachResult> teach(const training::Table& table, const std::filesystem::path& folder,
+                          const TeachOptions& options = {},
                           const std::function<void(std::string_view step)>& progress = {});
 Json to_json(const TeachResult& result);
 

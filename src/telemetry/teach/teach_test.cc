@@ -2,11 +2,9 @@
 
 #include <cmath>
 #include <filesystem>
-
-#include <unistd.h>
-
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/disk.h"
 #include "telemetry/alarm_logic.h"
@@ -88,7 +86,8 @@ TEST_F(Taught, RaisesFaultsWithinThirtySeconds) {
       raised += in_time ? 1 : 0;
       if (!in_time) {
         MachineSimulator machine({.seed = seed, .rate_hz = 4});
-        missed += fmt::format(" {}@{:.2f}:{:.1f}s", machine.set_fault(kind, seed, 1), 0.8 + 0.03 * static_cast<double>(seed - 900), seen.first_s);
+        missed += fmt::format(" {}@{:.2f}:{:.1f}s", machine.set_fault(kind, seed, 1),
+                              0.8 + 0.03 * static_cast<double>(seed - 900), seen.first_s);
       }
     }
     RecordProperty(std::string(name_of(kind)), raised);
