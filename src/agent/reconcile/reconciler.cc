@@ -18,6 +18,7 @@ constexpr std::uint64_t kThoroughEvery = 60;  // Rounds: five minutes.
 
 /// What a round's job found.
 struct Look {
+  std::uint64_t revision = 0;  ///< Of the desired modules it looked for.
   Result<std::vector<Container>> containers = std::vector<Container>{};
   std::optional<EngineInfo> engine;
   std::map<std::string, bool> has_image;
@@ -94,7 +95,7 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
   EngineInfo engine;
   bool knows_engine = false, is_reachable = false;
   bool is_running = false, is_again = false, is_stopped = false;
-  std::uint64_t rounds = 0;
+  std::uint64_t rounds = 0, revision = 0;
   Loop::TimerId timer = 0;
   std::map<std::string, std::int64_t> lost_since_us;  // container id -> monotonic time
   std::set<std::string> fetching;
@@ -156,10 +157,12 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     }
     // What hardly ever changes is asked rarely: Podman's service spends tens of milliseconds on it.
     const bool is_thorough = !knows_engine || !is_reachable || rounds % kThoroughEvery == 0;
-    const auto submitted = surroundings.engine_workers.submit([self = shared_from_this(), wanted, is_thorough] {
-      auto look = std::make_shared<Look>(self->look(wanted, is_thorough));
-      self->post([look](Impl& impl) { impl.act(std::move(*look)); });
-    });
+    const auto submitted =
+        surroundings.engine_workers.submit([self = shared_from_this(), wanted, is_thorough, looked_for = revision] {
+          auto look = std::make_shared<Look>(self->look(wanted, is_thorough));
+          look->revision = looked_for;
+          self->post([look](Impl& impl) { impl.act(std::move(*look)); });
+        });
     if (!submitted) end_round(false);
   }
 
@@ -187,6 +190,7 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
 
   void act(Look look) {
     if (is_stopped) return;
+    if (look.revision != revision) return begin_round();  // It looked for other images than are wanted now.
     if (!look.containers) {
       if (is_reachable || rounds == 1) log_error(kPart, look.containers.error());
       is_reachable = false;
@@ -486,6 +490,7 @@ void Reconciler::set_desired(const contract::AgentConfig& config) {
   }
   impl_->state.desired = std::move(desired);
   impl_->registries = config.registries;
+  ++impl_->revision;
   impl_->wake();
 }
 
