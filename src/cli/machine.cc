@@ -215,6 +215,12 @@ Status refresh_agent_settings(const Home& home, const MachineOptions& options, c
   return write_file(file, to_pretty_text(settings), 0600);
 }
 
+/// Our own engine was ended in order, and its containers with it: there is nobody left to ask.
+bool is_own_engine_ended(const Home& home) {
+  const auto machine = load_machine(home);
+  return machine && machine->engine.is_own && !std::filesystem::exists(home.engine() / "run");
+}
+
 }  // namespace
 
 Status start_programs(const Home& home, const MachineOptions& options, const EngineChoice& engine) {
@@ -299,7 +305,7 @@ Status stop_machine(const Home& home, bool purge) {
 
   if (end_process(state.supervisor)) fmt::print("stopped the supervisor\n");
   end_child("agent");
-  if (std::filesystem::exists(home.agent() / "agent.json")) {
+  if (std::filesystem::exists(home.agent() / "agent.json") && !is_own_engine_ended(home)) {
     const auto removed = run_process(
         {.arguments = {(program_folder() / "verge-agent").string(), "--home", home.agent().string(), "--remove-all"},
          .environment = {},

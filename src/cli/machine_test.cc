@@ -141,6 +141,15 @@ TEST_F(MachineTest, StatusOfNothingIsEmpty) {
 
 TEST_F(MachineTest, StoppingNothingIsFine) { EXPECT_TRUE(stop_machine(home_, false)); }
 
+TEST_F(MachineTest, StoppingTwiceIsFineAndPurgeRemovesEverything) {
+  const FakeHub hub(welcome);
+  ASSERT_TRUE(join_hub(home_, url_of(hub), "", "good", "press-3", {}, engine_));
+  ASSERT_TRUE(write_file(home_.machine_file(), R"({"engine_socket": "/e.sock", "engine_is_own": true})"));
+  const auto stopped = stop_machine(home_, true);
+  EXPECT_TRUE(stopped);
+  EXPECT_FALSE(std::filesystem::exists(home_.root));
+}
+
 TEST(DeviceName, HasOnlyLettersOfAnId) {
   const auto name = default_device_name();
   EXPECT_FALSE(name.empty());
