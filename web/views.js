@@ -114,7 +114,7 @@ export class PictureView {
     if (!header) return [];
     const facts = [["objects", number(header.objects?.length ?? 0)]];
     for (const shape of (header.shapes ?? []).slice(0, 3)) {
-      for (const [name, value] of (shape.counts ?? []).slice(0, 3))
+      for (const [name, value] of Object.entries(shape.counts ?? {}).slice(0, 3))
         facts.push([`${shape.name} ${name}`, number(value)]);
     }
     return facts;
@@ -170,7 +170,7 @@ export class PictureView {
 
   #drawShapeName(context, shape, at, area) {
     if (!shape.points?.length) return;
-    const counts = (shape.counts ?? []).map(([name, value]) => `${name} ${number(value)}`).join(" · ");
+    const counts = Object.entries(shape.counts ?? {}).map(([name, value]) => `${name} ${number(value)}`).join(" · ");
     // In a small picture the counts stand below it, among the facts.
     const text = counts && this.#canvas.clientWidth > 480 ? `${shape.name}  ${counts}` : shape.name;
     const [x, y] = shape.points
