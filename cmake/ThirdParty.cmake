@@ -14,12 +14,9 @@ foreach(name libavformat libavcodec libavutil libswscale libswresample libturboj
   string(TOUPPER ${name} upper)
   pkg_check_modules(${upper} REQUIRED IMPORTED_TARGET ${name})
 endforeach()
-if(VERGE_TESTS)
-  find_package(GTest REQUIRED)
-endif()
-if(VERGE_BENCH)
-  find_package(benchmark REQUIRED)
-endif()
+# Developers' libraries: without them there are no targets for tests or benchmarks, and the programs still build.
+find_package(GTest QUIET)
+find_package(benchmark QUIET)
 
 # ONNX Runtime: headers only; the library is opened at run time (docs/decisions/0002-onnx-runtime-by-dlopen.md).
 set(VERGE_ORT_INCLUDE "$ENV{VERGE_ORT_INCLUDE}" CACHE PATH "Folder that holds onnxruntime_cxx_api.h")

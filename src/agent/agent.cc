@@ -29,7 +29,6 @@
 namespace verge::agent {
 namespace {
 
-constexpr const char* kPart = "agent";
 constexpr const char* kAgentModule = "$edgeAgent";
 constexpr const char* kHubModule = "$edgeHub";
 constexpr std::chrono::seconds kIdentityRetry{5};
@@ -119,7 +118,7 @@ struct Agent::Impl {
     every(kIdentityRefresh, [this] { refresh_identities(); });
     every(kLinkSweep, [this] { sweep_links(); });
     every(kCertificateRenewal, [this] { renew_certificate(); });
-    log_info(kPart, "started",
+    log_info("agent", "started",
              {{"device", settings.device}, {"hub", settings.hub.host}, {"home", settings.home.string()}});
     return Done{};
   }
@@ -145,7 +144,7 @@ struct Agent::Impl {
     if (auto known = load_identities(state("identities.json"))) {
       identities = *std::move(known);
     } else {
-      log_error(kPart, known.error());
+      log_error("agent", known.error());
     }
     return Done{};
   }
@@ -231,7 +230,7 @@ struct Agent::Impl {
     options.port = settings.metrics_port;
     options.connections_max = 16;
     // Metrics are worth a warning, not a device that stands still.
-    if (const auto listening = web->listen(options); !listening) log_error(kPart, listening.error());
+    if (const auto listening = web->listen(options); !listening) log_error("agent", listening.error());
     return Done{};
   }
 
@@ -261,7 +260,7 @@ struct Agent::Impl {
 
   void renew_certificate() {
     auto tls = router_tls(authority, settings);
-    if (!tls) return log_error(kPart, tls.error());
+    if (!tls) return log_error("agent", tls.error());
     router->set_tls(*tls);
   }
 
@@ -269,9 +268,9 @@ struct Agent::Impl {
 
   void store_desired(const char* name, const Json& desired) {
     const auto job = [path = state(name), text = to_text(Json{{"desired", desired}})] {
-      if (const auto written = write_file(path, text, 0600); !written) log_error(kPart, written.error());
+      if (const auto written = write_file(path, text, 0600); !written) log_error("agent", written.error());
     };
-    if (const auto submitted = file_workers.submit(job); !submitted) log_error(kPart, submitted.error());
+    if (const auto submitted = file_workers.submit(job); !submitted) log_error("agent", submitted.error());
   }
 
   void apply_manifest(std::int64_t version, const Json& desired) {
@@ -279,7 +278,7 @@ struct Agent::Impl {
     auto parsed = contract::parse_agent_config(desired);
     if (const auto* refused = std::get_if<contract::ConfigError>(&parsed)) {
       agent_status = refused->status;
-      log_warning(kPart, "the deployment manifest is refused; the modules stay as they are",
+      log_warning("agent", "the deployment manifest is refused; the modules stay as they are",
                   {{"code", refused->status.code}, {"reason", refused->status.description}, {"version", version}});
       return report_agent();
     }
@@ -289,7 +288,7 @@ struct Agent::Impl {
     config = std::move(fresh);
     has_config = true;
     if (is_new) {
-      log_info(kPart, "deployment manifest", {{"version", version}, {"modules", config.modules.size()}});
+      log_info("agent", "deployment manifest", {{"version", version}, {"modules", config.modules.size()}});
       if (version > 0) store_desired("desired-agent.json", desired);
       reconciler->set_desired(config);
       take_identities(identities);
@@ -308,12 +307,12 @@ struct Agent::Impl {
       hub_status = table ? contract::DeploymentStatus{} : contract::DeploymentStatus{400, table.error().message};
       if (table) {
         if (version > 0) store_desired("desired-router.json", desired);
-        log_info(kPart, "routes", {{"version", version}, {"routes", table->route_count()}});
+        log_info("agent", "routes", {{"version", version}, {"routes", table->route_count()}});
         router->set_routes(*std::move(table));
       }
     }
     if (hub_status.code != 200) {
-      log_warning(kPart, "the routes are refused; the old ones stay", {{"reason", hub_status.description}});
+      log_warning("agent", "the routes are refused; the old ones stay", {{"reason", hub_status.description}});
     }
     report_router();
   }
@@ -354,7 +353,7 @@ struct Agent::Impl {
     is_refreshing = false;
     if (is_stopping) return;
     if (!found) {
-      if (found.error().code != last_refresh_error) log_error(kPart, found.error());
+      if (found.error().code != last_refresh_error) log_error("agent", found.error());
       last_refresh_error = found.error().code;
       loop().after(kIdentityRetry, while_alive([this] { refresh_identities(); }));
       return;
@@ -362,14 +361,14 @@ struct Agent::Impl {
     last_refresh_error.reset();
     if (found->count(kAgentModule) == 0 && !has_warned) {
       has_warned = true;
-      log_warning(kPart, "the hub has no $edgeAgent for this device; make it an edge device",
+      log_warning("agent", "the hub has no $edgeAgent for this device; make it an edge device",
                   {{"device", settings.device}});
     }
     if (*found != identities) {
       const auto job = [path = state("identities.json"), list = *found] {
-        if (const auto saved = save_identities(path, list); !saved) log_error(kPart, saved.error());
+        if (const auto saved = save_identities(path, list); !saved) log_error("agent", saved.error());
       };
-      if (const auto submitted = file_workers.submit(job); !submitted) log_error(kPart, submitted.error());
+      if (const auto submitted = file_workers.submit(job); !submitted) log_error("agent", submitted.error());
     }
     take_identities(*std::move(found));
     if (is_refresh_wanted || lacks_identities())
@@ -395,7 +394,7 @@ struct Agent::Impl {
       generations[name] = known->second.generation;
     }
     if (workload != nullptr) {
-      if (const auto serving = workload->serve(served); !serving) log_error(kPart, serving.error());
+      if (const auto serving = workload->serve(served); !serving) log_error("agent", serving.error());
     }
     reconciler->set_generations(std::move(generations));
     for (const char* name : {kAgentModule, kHubModule}) open_link(name);
@@ -444,7 +443,7 @@ struct Agent::Impl {
   }
 
   void on_link_connected(const std::string& module) {
-    log_info(kPart, "connected to the hub", {{"module", module}});
+    log_info("agent", "connected to the hub", {{"module", module}});
     if (module == kAgentModule) {
       agent_twin->connected();
       if (lacks_identities()) refresh_identities();
@@ -457,7 +456,7 @@ struct Agent::Impl {
   }
 
   void on_link_disconnected(const std::string& module, const Error& reason) const {
-    if (module == kAgentModule) log_warning(kPart, "the hub is away", {{"reason", reason.message}});
+    if (module == kAgentModule) log_warning("agent", "the hub is away", {{"reason", reason.message}});
   }
 
   void on_desired(const std::string& module, std::int64_t version, const Json& patch) {
@@ -638,7 +637,7 @@ Status remove_all(ContainerEngine& engine, const Settings& settings) {
   VERGE_CHECK(engine.remove_network(settings.network.name, labels));
   std::error_code ignored;
   std::filesystem::remove_all(settings.socket_folder(), ignored);
-  log_info(kPart, "removed this agent's containers", {{"containers", containers.size()}});
+  log_info("agent", "removed this agent's containers", {{"containers", containers.size()}});
   return Done{};
 }
 

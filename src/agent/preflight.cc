@@ -16,7 +16,6 @@ namespace {
 using Verdict = CheckResult::Verdict;
 
 constexpr std::uint64_t kFreeBytesMin = 512ULL << 20;
-constexpr std::int64_t kClockIsSet_us = 1'704'067'200'000'000;  // 2024
 
 CheckResult check_engine(ContainerEngine& engine, const Settings& settings) {
   const auto info = engine.info();

@@ -12,9 +12,9 @@
 namespace verge::audio {
 namespace {
 
-constexpr int kRateHz = 16'000;
+constexpr int kMicrophoneRateHz = 16'000;
 constexpr std::size_t kBlockSamples = 512;
-constexpr std::int64_t kBlockUs = 1'000'000LL * static_cast<std::int64_t>(kBlockSamples) / kRateHz;
+constexpr std::int64_t kBlockUs = 1'000'000LL * static_cast<std::int64_t>(kBlockSamples) / kMicrophoneRateHz;
 
 float level_of(const std::vector<float>& samples) {
   double sum = 0;
@@ -41,9 +41,9 @@ class RecordingSource final : public pipeline::Source {
   Status open() override {
     sound_.clear();
     for (const auto& file : options_.files) {
-      VERGE_TRY(auto recording, read_recording(file, kRateHz));
+      VERGE_TRY(auto recording, read_recording(file, kMicrophoneRateHz));
       sound_.insert(sound_.end(), recording.samples.begin(), recording.samples.end());
-      sound_.resize(sound_.size() + static_cast<std::size_t>(options_.pause_s * kRateHz), 0.0F);
+      sound_.resize(sound_.size() + static_cast<std::size_t>(options_.pause_s * kMicrophoneRateHz), 0.0F);
     }
     return Done{};
   }
@@ -76,7 +76,7 @@ class RecordingSource final : public pipeline::Source {
 
   pipeline::Packet packet_at(std::size_t at, std::int64_t captured_us) const {
     auto block = std::make_shared<pipeline::AudioBlock>();
-    block->rate_hz = kRateHz;
+    block->rate_hz = kMicrophoneRateHz;
     const auto end = std::min(at + kBlockSamples, sound_.size());
     block->samples.assign(sound_.begin() + static_cast<std::ptrdiff_t>(at),
                           sound_.begin() + static_cast<std::ptrdiff_t>(end));

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kBeginToken = 1;
 constexpr std::int64_t kEndToken = 2;
-constexpr double kRateHz = 16'000;
+constexpr double kModelRateHz = 16'000;
 constexpr double kSecondsMin = 0.1;
 constexpr double kSecondsMax = 30;
 
@@ -82,7 +82,7 @@ SpeechRecognizer::SpeechRecognizer(std::unique_ptr<inference::Session> encoder,
 }
 
 Result<Transcript> SpeechRecognizer::recognize(std::span<const float> samples) {
-  const double seconds = static_cast<double>(samples.size()) / kRateHz;
+  const double seconds = static_cast<double>(samples.size()) / kModelRateHz;
   if (seconds < kSecondsMin || seconds > kSecondsMax) {
     return Error{ErrorCode::invalid_argument,
                  fmt::format("recognise {:.2f} s of sound: give {}..{} s", seconds, kSecondsMin, kSecondsMax)};

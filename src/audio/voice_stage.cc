@@ -5,14 +5,14 @@
 namespace verge::audio {
 namespace {
 
-constexpr int kRateHz = 16'000;
-constexpr double kBlockSeconds = static_cast<double>(VoiceDetector::kBlockSamples) / kRateHz;
+constexpr int kDetectorRateHz = 16'000;
+constexpr double kBlockSeconds = static_cast<double>(VoiceDetector::kBlockSamples) / kDetectorRateHz;
 
 class VoiceStage final : public pipeline::Stage {
  public:
   VoiceStage(VoiceStageOptions options, std::unique_ptr<VoiceDetector> detector)
       : detector_(std::move(detector)),
-        segmenter_(options.segments, kRateHz, VoiceDetector::kBlockSamples),
+        segmenter_(options.segments, kDetectorRateHz, VoiceDetector::kBlockSamples),
         level_(options.level, kBlockSeconds) {}
 
   Status process(const pipeline::Packet& packet, const pipeline::Emit& emit) override {
@@ -21,7 +21,7 @@ class VoiceStage final : public pipeline::Stage {
       emit(packet);
       return Done{};
     }
-    if (block->rate_hz != kRateHz || block->samples.size() != VoiceDetector::kBlockSamples) {
+    if (block->rate_hz != kDetectorRateHz || block->samples.size() != VoiceDetector::kBlockSamples) {
       return Error{ErrorCode::invalid_argument, "voice: wants blocks of 512 samples at 16000 Hz, got " +
                                                     std::to_string(block->samples.size()) + " at " +
                                                     std::to_string(block->rate_hz) + " Hz"};
@@ -50,9 +50,10 @@ class VoiceStage final : public pipeline::Stage {
   /// The utterance began so many samples before the end of the last block.
   pipeline::Packet packet_of(Utterance utterance) const {
     const std::int64_t samples_ago = samples_seen_ - utterance.begin_sample;
-    const std::int64_t us_ago = samples_ago * 1'000'000 / kRateHz - static_cast<std::int64_t>(kBlockSeconds * 1e6);
+    const std::int64_t us_ago =
+        samples_ago * 1'000'000 / kDetectorRateHz - static_cast<std::int64_t>(kBlockSeconds * 1e6);
     auto segment = std::make_shared<pipeline::AudioBlock>();
-    segment->rate_hz = kRateHz;
+    segment->rate_hz = kDetectorRateHz;
     segment->samples = std::move(utterance.samples);
     segment->is_segment = true;
     segment->speech_probability = utterance.probability;

@@ -9,6 +9,9 @@
 
 namespace verge {
 
+/// A wall clock before 2023 was never set: a board without a battery begins at 1970 or at its image's date.
+inline constexpr std::int64_t kClockIsSet_us = 1'672'531'200'000'000;
+
 /// Threads: call from anywhere.
 class Clock {
  public:

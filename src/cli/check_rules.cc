@@ -9,6 +9,7 @@
 #include "base/disk.h"
 #include "base/json.h"
 #include "cli/edit_distance.h"
+#include "cli/output.h"
 
 namespace verge::cli {
 namespace {
@@ -98,11 +99,6 @@ Result<FaultTruth> faults_from(const Json& json) {
 std::int64_t number_in(const Json& event, std::string_view member) {
   const auto number = integer_member(event, member);
   return number ? *number : 0;
-}
-
-std::string text_in(const Json& event, std::string_view member) {
-  const auto text = string_member(event, member);
-  return text ? *text : std::string();
 }
 
 Finding count_finding(std::string what, int truth, int found, std::string found_text) {

@@ -4,16 +4,12 @@
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "cli/output.h"
 #include "contract/manifest.h"
 #include "contract/twin.h"
 
 namespace verge::cli {
 namespace {
-
-std::string text_in(const Json& object, std::string_view member) {
-  const auto text = string_member(object, member);
-  return text ? *text : std::string();
-}
 
 const Json* find_by_id(const Json& list, const std::string& id) {
   if (!list.is_array()) return nullptr;

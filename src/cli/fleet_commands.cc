@@ -15,14 +15,14 @@ namespace verge::cli {
 namespace {
 
 /// The arguments of one command, kept alive by its callback.
-struct Arguments {
+struct FleetArguments {
   std::string device, module, name, text;
   std::filesystem::path file;
   bool flag = false;
   int seconds = 30;
 };
 
-std::string twin_path(const Arguments& arguments) {
+std::string twin_path(const FleetArguments& arguments) {
   std::string path = "/twins/" + percent_encode(arguments.device);
   if (!arguments.module.empty()) path += "/modules/" + percent_encode(arguments.module);
   return path;
@@ -61,7 +61,7 @@ Status list_devices(const Context& context) {
   return Done{};
 }
 
-Status show_device(const Context& context, const Arguments& arguments) {
+Status show_device(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto device, hub.get("/devices/" + percent_encode(arguments.device)));
   VERGE_TRY(const auto twin, hub.get(twin_path(arguments)));
@@ -69,7 +69,7 @@ Status show_device(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status create_device(const Context& context, const Arguments& arguments) {
+Status create_device(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   const Json body{{"deviceId", arguments.device},
                   {"status", "enabled"},
@@ -80,14 +80,14 @@ Status create_device(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status delete_device(const Context& context, const Arguments& arguments) {
+Status delete_device(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_CHECK(hub.call("DELETE", "/devices/" + percent_encode(arguments.device), nullptr, "\"*\""));
   fmt::print("deleted device {}\n", arguments.device);
   return Done{};
 }
 
-Status list_modules(const Context& context, const Arguments& arguments) {
+Status list_modules(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto devices, hub.get("/api/v1/devices"));
   Json rows = Json::array();
@@ -107,14 +107,14 @@ Status list_modules(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status show_twin(const Context& context, const Arguments& arguments) {
+Status show_twin(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto twin, hub.get(twin_path(arguments)));
   context.print(twin);
   return Done{};
 }
 
-Status set_twin(const Context& context, const Arguments& arguments) {
+Status set_twin(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto patch, json_argument(arguments.text, "the patch"));
   const Json body = arguments.flag ? Json{{"tags", patch}} : Json{{"properties", {{"desired", patch}}}};
@@ -123,7 +123,7 @@ Status set_twin(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status call_method(const Context& context, const Arguments& arguments) {
+Status call_method(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto payload, json_argument(arguments.text, "the payload"));
   VERGE_TRY(const auto reply, hub.call_method(arguments.device, arguments.module, arguments.name, payload,
@@ -157,13 +157,13 @@ Status apply_file(const Context& context, const HubClient& hub, const std::strin
   return Done{};
 }
 
-Status apply_one(const Context& context, const Arguments& arguments) {
+Status apply_one(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   return apply_file(context, hub, arguments.device, arguments.file, arguments.flag);
 }
 
 /// Fleet as code: every DEVICE.json of a folder.
-Status apply_folder(const Context& context, const Arguments& arguments) {
+Status apply_folder(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   std::error_code error;
   std::vector<std::filesystem::path> files;
@@ -184,7 +184,7 @@ Status apply_folder(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status show_deployment(const Context& context, const Arguments& arguments) {
+Status show_deployment(const Context& context, const FleetArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto twin, hub.get("/twins/" + percent_encode(arguments.device) + "/modules/%24edgeAgent"));
   const auto& properties = twin.at("properties");
@@ -193,8 +193,8 @@ Status show_deployment(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-CLI::App* add(CLI::App& parent, Context& context, const std::shared_ptr<Arguments>& arguments, const char* name,
-              const char* summary, Status (*run)(const Context&, const Arguments&)) {
+CLI::App* add(CLI::App& parent, Context& context, const std::shared_ptr<FleetArguments>& arguments, const char* name,
+              const char* summary, Status (*run)(const Context&, const FleetArguments&)) {
   auto* command = parent.add_subcommand(name, summary);
   command->callback([&context, arguments, run] { context.status = run(context, *arguments); });
   return command;
@@ -203,7 +203,7 @@ CLI::App* add(CLI::App& parent, Context& context, const std::shared_ptr<Argument
 }  // namespace
 
 void add_fleet_commands(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<FleetArguments>();
 
   auto* device = app.add_subcommand("device", "Devices the hub knows")->group("Fleet")->require_subcommand(1);
   device->footer(

@@ -25,7 +25,7 @@ constexpr std::chrono::minutes kResultsTimeout{5};
 constexpr std::chrono::seconds kReminderPeriod{15};
 constexpr std::chrono::milliseconds kPoll{500};
 
-struct Arguments {
+struct MachineArguments {
   MachineOptions machine;
   std::filesystem::path folder;  ///< --solution, --truth
   std::string hub_url, token, module, program;
@@ -47,7 +47,8 @@ Progress printing(bool is_quiet) {
 // ---- up ----
 
 /// The options of the last start, with what is asked for now on top; what runs keeps its own, and that is said.
-Result<MachineOptions> options_for(const Context& context, const Arguments& arguments, const Progress& progress) {
+Result<MachineOptions> options_for(const Context& context, const MachineArguments& arguments,
+                                   const Progress& progress) {
   auto options = arguments.machine;
   if (std::filesystem::exists(context.home.machine_file())) {
     VERGE_TRY(const auto state, load_supervisor_state(context.home));
@@ -142,7 +143,7 @@ void print_address(const HubClient& hub, bool is_first_start) {
   fmt::print("           (kept in {} until you change it)\n", address.password_file.string());
 }
 
-Status run_up(const Context& context, const Arguments& arguments) {
+Status run_up(const Context& context, const MachineArguments& arguments) {
   const auto progress = printing(arguments.is_quiet);
   VERGE_TRY(const auto options, options_for(context, arguments, progress));
   // A solution that cannot be read is refused before anything starts.
@@ -219,13 +220,13 @@ Status show_status(const Context& context) {
 }
 
 /// --device, else what this machine is joined as.
-Result<std::string> device_of(const Context& context, const Arguments& arguments) {
+Result<std::string> device_of(const Context& context, const MachineArguments& arguments) {
   if (!arguments.machine.device.empty()) return arguments.machine.device;
   if (auto device = joined_device(context.home)) return *std::move(device);
   return Error{ErrorCode::invalid_argument, "this machine is joined to no hub; name the device with --device"};
 }
 
-Status show_logs(const Context& context, const Arguments& arguments) {
+Status show_logs(const Context& context, const MachineArguments& arguments) {
   if (!arguments.program.empty()) {
     VERGE_TRY(const auto text, program_log(context.home, arguments.program, static_cast<std::size_t>(arguments.lines)));
     fmt::print("{}", text);
@@ -257,7 +258,7 @@ Status show_logs(const Context& context, const Arguments& arguments) {
 
 // ---- join, check, supervise ----
 
-Status run_join(const Context& context, const Arguments& arguments) {
+Status run_join(const Context& context, const MachineArguments& arguments) {
   auto options = arguments.machine;
   options.has_hub = false;
   if (options.device.empty()) options.device = joined_device(context.home).value_or(default_device_name());
@@ -272,7 +273,7 @@ Status run_join(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status run_the_check(const Context& context, const Arguments& arguments) {
+Status run_the_check(const Context& context, const MachineArguments& arguments) {
   VERGE_TRY(const auto truth, load_truth(arguments.folder));
   VERGE_TRY(const auto device, device_of(context, arguments));
   VERGE_TRY(const auto hub, context.hub());
@@ -304,7 +305,7 @@ void add_network_options(CLI::App& command, MachineOptions& options) {
 }  // namespace
 
 void add_machine_commands(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<MachineArguments>();
   const auto add = [&](const char* name, const char* summary, const char* example, auto run) {
     auto* command = app.add_subcommand(name, summary)->group("This machine");
     command->footer(std::string("Examples:\n") + example);
@@ -327,10 +328,10 @@ void add_machine_commands(CLI::App& app, Context& context) {
   add_network_options(*up, arguments->machine);
 
   add("down", "Stop everything that `up` started", "  verge down\n  verge down --purge",
-      [](const Context& with, const Arguments& given) { return stop_machine(with.home, given.is_purge); })
+      [](const Context& with, const MachineArguments& given) { return stop_machine(with.home, given.is_purge); })
       ->add_flag("--purge", arguments->is_purge, "Remove everything kept in VERGE_HOME too");
   add("status", "What runs on this machine", "  verge status\n  verge status -o json",
-      [](const Context& with, const Arguments&) { return show_status(with); });
+      [](const Context& with, const MachineArguments&) { return show_status(with); });
 
   auto* check =
       add("check", "Compare what the containers report with a truth labelled by hand",
@@ -367,7 +368,7 @@ void add_machine_commands(CLI::App& app, Context& context) {
 
   // What `up` starts in the background; an empty group hides it from the help.
   add("supervise", "Keep this machine's programs running", "  verge supervise",
-      [](const Context& with, const Arguments&) { return run_supervise(with); })
+      [](const Context& with, const MachineArguments&) { return run_supervise(with); })
       ->group("");
 
   app.add_subcommand("completion", "Print a completion script for bash")

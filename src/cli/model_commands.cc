@@ -17,7 +17,7 @@
 namespace verge::cli {
 namespace {
 
-struct Arguments {
+struct ModelArguments {
   std::filesystem::path source, target, card;
   telemetry::TeachOptions teach;
 };
@@ -40,7 +40,7 @@ void print_taught(const telemetry::TeachResult& result, const std::filesystem::p
   fmt::print("\nWritten: {}\nReport:  {}\n", (folder / "model.onnx").string(), (folder / "report.html").string());
 }
 
-Status train_telemetry(const Context& context, const Arguments& arguments) {
+Status train_telemetry(const Context& context, const ModelArguments& arguments) {
   const bool is_table = context.form == OutputForm::table;
   if (is_table) fmt::print("reading {}\n", arguments.source.string());
   VERGE_TRY(const auto table, training::read_csv(arguments.source));
@@ -80,7 +80,7 @@ Status print_import(const Context& context, const models::ImportReport& report, 
   return Done{};
 }
 
-Status import_model(const Context& context, const Arguments& arguments) {
+Status import_model(const Context& context, const ModelArguments& arguments) {
   models::ImportOptions options;
   options.target = arguments.target;
   if (!arguments.card.empty()) {
@@ -101,7 +101,7 @@ Status import_model(const Context& context, const Arguments& arguments) {
   return print_import(context, report, arguments.target);
 }
 
-Status inspect_model(const Context& context, const Arguments& arguments) {
+Status inspect_model(const Context& context, const ModelArguments& arguments) {
   const bool is_folder = std::filesystem::is_directory(arguments.source);
   std::filesystem::path file = arguments.source;
   Json card;
@@ -157,7 +157,7 @@ Status list_models(const Context& context) {
 }  // namespace
 
 void add_model_commands(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ModelArguments>();
 
   auto* train =
       app.add_subcommand("train", "Teach a model from your own recordings")->group("Models")->require_subcommand(1);

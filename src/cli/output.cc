@@ -68,6 +68,11 @@ std::string to_size(std::uint64_t bytes) {
   return fmt::format("{:.1f} GB", value / 1e9);
 }
 
+std::string text_in(const Json& object, std::string_view member) {
+  const auto text = string_member(object, member);
+  return text ? *text : std::string();
+}
+
 std::string to_cell(const Json& value) {
   if (value.is_null()) return "";
   if (value.is_string()) return value.get<std::string>();

@@ -20,6 +20,8 @@ std::string to_table(const std::vector<std::string>& headings, const std::vector
 std::string to_age(std::int64_t then_us, std::int64_t now_us);
 /// "1.2 MB"; decimal units.
 std::string to_size(std::uint64_t bytes);
+/// Member `member` of an object when it is a text, else "".
+std::string text_in(const Json& object, std::string_view member);
 /// A scalar as people write it: text without quotes; "" for null.
 std::string to_cell(const Json& value);
 

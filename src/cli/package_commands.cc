@@ -15,7 +15,7 @@
 namespace verge::cli {
 namespace {
 
-struct Arguments {
+struct PackageArguments {
   std::filesystem::path pipeline, archive;
   std::string name, target;
   std::vector<std::string> files, layers;
@@ -32,7 +32,7 @@ Result<std::pair<std::string, std::filesystem::path>> placed_file(const std::str
   return Error{ErrorCode::not_found, fmt::format("{} is not there (from \"{}\")", source.string(), text)};
 }
 
-Status package_pipeline(const Context& context, const Arguments& arguments) {
+Status package_pipeline(const Context& context, const PackageArguments& arguments) {
   packaging::PackageOptions options;
   options.pipeline = arguments.pipeline;
   options.reference = arguments.name;
@@ -66,7 +66,7 @@ Status package_pipeline(const Context& context, const Arguments& arguments) {
   return Done{};
 }
 
-Status push_image(const Context& context, const Arguments& arguments) {
+Status push_image(const Context& context, const PackageArguments& arguments) {
   VERGE_TRY(const auto hub, context.hub());
   VERGE_TRY(const auto local, packaging::parse_reference(arguments.name));
   VERGE_TRY(const auto target,
@@ -115,14 +115,14 @@ Result<Json> images_here(const Context& context) {
   return images;
 }
 
-Status list_images(const Context& context, const Arguments& arguments) {
+Status list_images(const Context& context, const PackageArguments& arguments) {
   VERGE_TRY(const auto images, arguments.is_in_hub ? images_in_hub(context) : images_here(context));
   context.print_list(images, {{"IMAGE", "reference"}, {"DIGEST", "digest"}});
   return Done{};
 }
 
 /// Becomes verge-infer, so that signals and the exit code are its own.
-Status run_pipeline(const Arguments& arguments, const std::vector<std::string>& rest) {
+Status run_pipeline(const PackageArguments& arguments, const std::vector<std::string>& rest) {
   find_onnxruntime();
   const auto program = (program_folder() / "verge-infer").string();
   std::vector<std::string> words{program, "--pipeline", arguments.pipeline.string()};
@@ -138,7 +138,7 @@ Status run_pipeline(const Arguments& arguments, const std::vector<std::string>& 
 }  // namespace
 
 void add_package_commands(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<PackageArguments>();
 
   auto* package = app.add_subcommand("package", "Make a module image from a pipeline file")->group("Images");
   package->add_option("pipeline", arguments->pipeline, "Pipeline file; what it names is added by itself")

@@ -24,6 +24,9 @@ struct SasToken {
 Result<SasToken> parse_sas(std::string_view text);
 /// key_base64 as in a connection string. True when the signature fits.
 bool verify_sas(const SasToken& token, std::string_view key_base64);
+/// How long a token that our own programs make is good for; they sign a new one for every connection.
+inline constexpr std::int64_t kSasLife_s = 3600;
+
 /// "SharedAccessSignature sr=…&sig=…&se=…[&skn=…]". Errors: invalid_argument when the key is not base64.
 Result<std::string> make_sas(std::string_view resource, std::string_view key_base64, std::int64_t end_s,
                              std::string_view policy = {});

@@ -152,12 +152,6 @@ Value evaluate_node(const ConditionNode& node, const Scope& scope) {
   return Undefined{};
 }
 
-std::string joined(const std::vector<std::string>& path) {
-  std::string text;
-  for (const std::string& part : path) text += (text.empty() ? "" : ".") + part;
-  return text;
-}
-
 void collect_names(const ConditionNode& node, std::set<std::string>& names) {
   if (node.kind == NodeKind::name) names.insert(joined(node.path));
   if (node.kind == NodeKind::system) names.insert("$" + node.path.front());

@@ -56,16 +56,10 @@ Value is_defined(const Arguments& arguments) { return Json(json_in(arguments[0])
 
 // --- texts -----------------------------------------------------------------------------------
 
-bool starts_character(char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }
-
-std::size_t character_count(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), starts_character));
-}
-
 /// The byte at which character `index` begins; the size when there are fewer.
 std::size_t byte_of(std::string_view text, std::size_t index) {
   for (std::size_t byte = 0; byte < text.size(); ++byte) {
-    if (starts_character(text[byte]) && index-- == 0) return byte;
+    if (!is_continuation(text[byte]) && index-- == 0) return byte;
   }
   return text.size();
 }

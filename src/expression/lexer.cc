@@ -16,7 +16,6 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_name_byte(char c) { return is_letter(c) || is_digit(c); }
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
 /// Reads one token; `at_` moves on as it reads.
 class Reader {
@@ -240,11 +239,17 @@ class Reader {
 };
 
 /// The column of a caret counts characters, not bytes.
+}  // namespace
+
 std::size_t character_count(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); }));
 }
 
-}  // namespace
+std::string joined(const std::vector<std::string>& path) {
+  std::string text;
+  for (const std::string& part : path) text += (text.empty() ? "" : ".") + part;
+  return text;
+}
 
 bool Token::is_keyword(std::string_view keyword) const {
   return kind == TokenKind::name && text.empty() && path.size() == 1 && equal_ignoring_case(path.front(), keyword);

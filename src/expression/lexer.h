@@ -47,6 +47,13 @@ class Lexer {
   std::string_view text_;
 };
 
+/// A byte of a UTF-8 sequence after its first.
+inline bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+/// Characters, not bytes, of a UTF-8 text.
+std::size_t character_count(std::string_view text);
+/// Parts of a path with dots between them.
+std::string joined(const std::vector<std::string>& path);
+
 /// invalid_argument: `why`, then the line of `text` that holds byte `at`, then a caret below that character.
 Error error_at(std::string_view text, std::size_t at, std::string_view why);
 

@@ -13,12 +13,6 @@ namespace {
 constexpr std::array<std::string_view, 5> kAggregates{"count", "sum", "avg", "min", "max"};
 constexpr std::array<std::string_view, 3> kCollections{"devices", "devices.modules", "devices.jobs"};
 
-std::string joined(const std::vector<std::string>& path) {
-  std::string text;
-  for (const std::string& part : path) text += (text.empty() ? "" : ".") + part;
-  return text;
-}
-
 // --- reading ---------------------------------------------------------------------------------
 
 Result<std::vector<std::string>> read_path(Parser& parser) {

@@ -9,7 +9,7 @@ namespace verge::messaging {
 namespace {
 
 constexpr std::size_t kWindowMax = 32'768;
-constexpr char kDuplicateFlag = 0x08;
+constexpr char kRepeated = 0x08;  // The DUP flag of the fixed header.
 
 PublishQueueLimits within_packet_ids(PublishQueueLimits limits) {
   limits.window = std::clamp<std::size_t>(limits.window, 1, kWindowMax);
@@ -58,7 +58,7 @@ void PublishQueue::take(std::string& out) {
     ++sent_count_;
     ever_sent_count_ = std::max(ever_sent_count_, sent_count_);
     if (item.is_acknowledged) continue;
-    if (is_repeated) item.packet[0] = static_cast<char>(item.packet[0] | kDuplicateFlag);
+    if (is_repeated) item.packet[0] = static_cast<char>(item.packet[0] | kRepeated);
     out.append(item.packet);
     if (limits_.repeats) continue;
     held_bytes_ -= item.packet.size();

@@ -21,6 +21,8 @@ ElementType type_of() {
   if constexpr (std::is_same_v<T, std::int8_t>) return ElementType::int8;
 }
 
+}  // namespace
+
 double half_to_double(std::uint16_t bits) {
   const int exponent = bits >> 10U & 0x1F;
   const double fraction = bits & 0x3FFU;
@@ -29,6 +31,8 @@ double half_to_double(std::uint16_t bits) {
   if (exponent == 0) return sign * std::ldexp(fraction, -24);
   return sign * std::ldexp(1024 + fraction, exponent - 25);
 }
+
+namespace {
 
 template <class T, class Convert>
 void convert_all(const std::string& bytes, std::vector<double>& target, Convert convert) {

@@ -55,6 +55,9 @@ std::string_view name_of(ElementType type);  ///< "float32"
 /// Bytes of one element; 0 for text and undefined.
 std::size_t bytes_of(ElementType type);
 
+/// The value of an IEEE 754 half-precision number, given its bits.
+double half_to_double(std::uint16_t bits);
+
 using Dimensions = std::vector<std::int64_t>;  ///< -1: free.
 /// "[1,3,416,416]", a free dimension is written as ?.
 std::string shape_text(const Dimensions& shape);

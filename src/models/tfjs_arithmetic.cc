@@ -12,8 +12,6 @@ namespace {
 using Numbers = std::span<const double>;
 using Fold = double (*)(Numbers);
 
-TfjsValues one(TfjsValue value) { return {std::move(value)}; }
-
 double truth(bool fact) { return fact ? 1 : 0; }
 
 Status check_same_type(const TfjsCall& call, std::size_t first, std::size_t last) {

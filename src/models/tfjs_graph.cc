@@ -72,13 +72,6 @@ Result<std::vector<T>> list_attribute(const TfjsNode& node, std::string_view key
 
 // -- weights ------------------------------------------------------------------------------------------------------
 
-double half_to_double(std::uint16_t bits) {
-  OnnxTensor tensor;
-  tensor.type = ElementType::float16;
-  tensor.bytes.assign(reinterpret_cast<const char*>(&bits), sizeof bits);
-  return tensor.as_doubles().front();
-}
-
 struct Quantisation {
   std::string stored;  ///< "float16", "uint8", "uint16"; empty: not quantised.
   double scale = 1, min = 0;

@@ -23,6 +23,9 @@ struct TfjsCall {
   Error refuse(std::string_view why) const;
 };
 
+/// The outputs of a node that has one.
+inline TfjsValues one(TfjsValue value) { return {std::move(value)}; }
+
 /// What a fused operator does after its product: Relu, Relu6, Elu, Sigmoid, Tanh, LeakyRelu, Prelu (slope: input 3).
 /// Errors: invalid_argument for another name.
 Result<TfjsValue> activate(const TfjsCall& call, const TfjsValue& x, const std::string& name);

@@ -12,8 +12,6 @@ namespace {
 const Order channels_first{0, 3, 1, 2};
 using Pair = std::array<std::int64_t, 2>;  ///< Height, width.
 
-TfjsValues one(TfjsValue value) { return {std::move(value)}; }
-
 /// The picture axes of an attribute like strides: [1, height, width, 1].
 Result<Pair> picture_axes(const TfjsCall& call, std::string_view key) {
   VERGE_TRY(const auto list, call.node.integers(key));

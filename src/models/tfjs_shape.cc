@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::int64_t made_count_max = std::int64_t{1} << 26U;  ///< Bounds Range, Fill and Tile of known values.
 
-TfjsValues one(TfjsValue value) { return {std::move(value)}; }
 std::int64_t length(std::size_t value) { return static_cast<std::int64_t>(value); }
 
 Result<std::size_t> axis_within(const TfjsCall& call, std::int64_t axis, std::size_t rank) {

@@ -8,7 +8,6 @@
 namespace verge::packaging {
 namespace {
 
-constexpr std::size_t document_bytes_max = 4U << 20U;
 constexpr std::size_t entries_max = 1'000;
 
 Error refuse(std::string message) { return {ErrorCode::invalid_argument, std::move(message)}; }

@@ -16,6 +16,9 @@
 
 namespace verge::packaging {
 
+/// A longer manifest, configuration or index is refused.
+inline constexpr std::size_t document_bytes_max = 4U << 20U;
+
 namespace media_types {
 inline constexpr std::string_view manifest = "application/vnd.oci.image.manifest.v1+json";
 inline constexpr std::string_view index = "application/vnd.oci.image.index.v1+json";

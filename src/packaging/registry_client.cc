@@ -12,7 +12,6 @@
 namespace verge::packaging {
 namespace {
 
-constexpr std::size_t document_bytes_max = 4U << 20U;
 constexpr std::uint64_t report_bytes = 1U << 20U;
 constexpr int redirects_max = 3;
 

@@ -11,8 +11,6 @@
 namespace verge::agent {
 namespace {
 
-constexpr const char* kPart = "images";
-
 /// The name in the engine: digests are no names there, so they become a tag.
 std::string engine_name(const packaging::Reference& reference) {
   packaging::Reference name = reference;
@@ -135,7 +133,7 @@ Result<EngineImage> ImageCache::pull(const std::string& reference,
   VERGE_CHECK(engine_.load_image(archive.path));
   const auto image = engine_.find_image(name);
   if (!image) return Error{ErrorCode::internal, fmt::format("the engine took the archive but does not know {}", name)};
-  log_info(kPart, "image fetched",
+  log_info("images", "image fetched",
            {{"image", reference},
             {"digest", pulled.manifest.digest},
             {"fetched_bytes", pulled.fetched_bytes},

@@ -8,7 +8,6 @@
 
 namespace verge::agent {
 namespace {
-constexpr const char* kPart = "live";
 constexpr std::size_t kHeaderBytesMax = 256U << 10U;
 }  // namespace
 
@@ -53,7 +52,7 @@ struct LiveUplink::Impl : std::enable_shared_from_this<LiveUplink::Impl> {
   void connect() {
     if (is_connecting || is_pausing) return;
     const auto authorization = token();
-    if (!authorization) return log_error(kPart, authorization.error());
+    if (!authorization) return log_error("live", authorization.error());
     is_connecting = true;
     WebSocketOptions wanted;
     wanted.connect = options.connect;
@@ -68,7 +67,7 @@ struct LiveUplink::Impl : std::enable_shared_from_this<LiveUplink::Impl> {
   void on_connected(Result<std::shared_ptr<WebSocket>> result) {
     is_connecting = false;
     if (!result) {
-      log_warning(kPart, result.error().message);
+      log_warning("live", result.error().message);
       is_pausing = true;
       retry_timer = loop.after(options.retry, [this] {
         is_pausing = false;

@@ -13,10 +13,8 @@
 namespace verge::agent {
 namespace {
 
-constexpr const char* kPart = "outbox";
 constexpr std::size_t kReadBytesMax = 1U << 20U;
 constexpr int kSweepBatchesMax = 64;  // Per target and sweep, so that a sweep never holds the loop for long.
-constexpr std::int64_t kClockIsSet_us = 1'577'836'800'000'000;  // 2020: an earlier date is a clock that nobody set.
 
 struct Target {
   std::uint64_t next_offset = 0;  ///< All own records before it were handed over, acknowledged or expired.
@@ -149,7 +147,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     const auto json = text ? parse_json(*text) : Result<Json>(text.error());
     const auto known = json ? string_member(*json, "epoch") : Result<std::string>(json.error());
     if (!known || known->empty()) {
-      log_warning(kPart, "positions cannot be read; beginning a new epoch", {{"file", positions_path().string()}});
+      log_warning("outbox", "positions cannot be read; beginning a new epoch", {{"file", positions_path().string()}});
       return start_over();
     }
     epoch = *known;
@@ -173,7 +171,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
         offset = stored_record.offset + 1;
         const auto record = outbox_record_from(stored_record.bytes);
         if (!record) {
-          log_error(kPart, record.error(), {{"offset", stored_record.offset}});
+          log_error("outbox", record.error(), {{"offset", stored_record.offset}});
           continue;
         }
         Target& target = targets[record->target];
@@ -343,7 +341,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     target.next_offset = std::max(target.next_offset, log->first_offset(0));
     auto records = log->read(0, target.next_offset, std::max<std::size_t>(count, 16), kReadBytesMax);
     if (!records) {
-      log_error(kPart, records.error());
+      log_error("outbox", records.error());
       return std::nullopt;
     }
     if (records->empty()) target.is_caught_up = true;
@@ -406,7 +404,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     // Only what the written positions no longer need: a crash must find everything behind them.
     const std::uint64_t lowest = std::min(lowest_position(), saved_lowest);
     if (lowest <= log->first_offset(0)) return;
-    if (const auto trimmed = log->trim_before(0, lowest); !trimmed) log_error(kPart, trimmed.error());
+    if (const auto trimmed = log->trim_before(0, lowest); !trimmed) log_error("outbox", trimmed.error());
   }
 
   /// The oldest records go until a tenth of the cap is free; what nobody had acknowledged is counted.
@@ -434,7 +432,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     for (auto& [name, target] : targets) target.next_offset = std::max(target.next_offset, first);
     if (lost == 0) return;
     dropped.add(lost);
-    log_warning(kPart, "the disk cap is reached; the oldest messages were dropped",
+    log_warning("outbox", "the disk cap is reached; the oldest messages were dropped",
                 {{"messages", lost}, {"disk_bytes_max", options.disk_bytes_max}});
   }
 
@@ -477,7 +475,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     is_saving = false;
     if (!written) {
       // Nothing is lost: an older position only means sending more again.
-      log_error(kPart, written.error());
+      log_error("outbox", written.error());
       return;
     }
     saved_positions = text;
@@ -524,7 +522,7 @@ std::uint64_t Outbox::disk_bytes() const { return impl_->log->disk_bytes(); }
 const std::string& Outbox::epoch() const { return impl_->epoch; }
 void Outbox::flush() {
   const auto written = impl_->write_positions(impl_->positions_text());
-  if (!written) log_error(kPart, written.error());
+  if (!written) log_error("outbox", written.error());
 }
 
 }  // namespace verge::agent

@@ -13,7 +13,6 @@
 namespace verge::agent {
 namespace {
 
-constexpr const char* kPart = "reconcile";
 constexpr std::uint64_t kThoroughEvery = 60;  // Rounds: five minutes.
 
 /// What a round's job found.
@@ -192,13 +191,13 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     if (is_stopped) return;
     if (look.revision != revision) return begin_round();  // It looked for other images than are wanted now.
     if (!look.containers) {
-      if (is_reachable || rounds == 1) log_error(kPart, look.containers.error());
+      if (is_reachable || rounds == 1) log_error("reconcile", look.containers.error());
       is_reachable = false;
       changed();
       end_round(false);
       return;
     }
-    if (!is_reachable) log_info(kPart, "the container engine answers");
+    if (!is_reachable) log_info("reconcile", "the container engine answers");
     is_reachable = true;
     if (look.engine) engine = *look.engine, knows_engine = true;
     take_over(look);
@@ -269,7 +268,7 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     for (const Command& command : commands) {
       if (command.action != Action::fetch || !fetching.insert(command.module).second) continue;
       const auto spec = state.desired.at(command.module).spec;
-      log_info(kPart, "fetching an image", {{"module", command.module}, {"image", spec.image}});
+      log_info("reconcile", "fetching an image", {{"module", command.module}, {"image", spec.image}});
       const auto submitted =
           surroundings.transfer_workers.submit([self = shared_from_this(), spec, registries = registries] {
             auto fetched = self->surroundings.images.fetch(spec, registries);
@@ -314,7 +313,7 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     }
     const Command command = commands.front();
     commands.erase(commands.begin());
-    log_info(kPart, name_of(command.action),
+    log_info("reconcile", name_of(command.action),
              {{"module", command.module}, {"container", command.container.substr(0, 12)}});
     const bool will_stop = command.action == Action::stop;
     if (will_stop) state.history[command.module].was_stopped_by_us = true;
@@ -405,16 +404,16 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     if (action != Action::fetch && action != Action::remove && action != Action::stop) {
       std::string joined = fmt::format("{}", fmt::join(outcome.left_out, "; "));
       if (action == Action::create || action == Action::replace || action == Action::revive) remarks[module] = joined;
-      if (!joined.empty()) log_warning(kPart, joined, {{"module", module}});
+      if (!joined.empty()) log_warning("reconcile", joined, {{"module", module}});
     }
     const auto found = state.history.find(module);
     if (found == state.history.end()) {
-      if (!outcome.status) log_error(kPart, outcome.status.error(), {{"module", module}});
+      if (!outcome.status) log_error("reconcile", outcome.status.error(), {{"module", module}});
       return;
     }
     ModuleHistory& history = found->second;
     if (!outcome.status) {
-      log_error(kPart, outcome.status.error(), {{"module", module}, {"action", name_of(action)}});
+      log_error("reconcile", outcome.status.error(), {{"module", module}, {"action", name_of(action)}});
       ++history.failure_count;
       history.last_failure_us = surroundings.clock.now_us();
       history.last_failure = outcome.status.error().message;
@@ -442,7 +441,7 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     saved_histories = state.history;
     const auto submitted =
         surroundings.file_workers.submit([path = history_path(), text = to_text(to_json(state.history))] {
-          if (const auto written = write_file(path, text, 0600); !written) log_error(kPart, written.error());
+          if (const auto written = write_file(path, text, 0600); !written) log_error("reconcile", written.error());
         });
     if (!submitted) saved_histories.clear();
   }

@@ -10,8 +10,6 @@
 namespace verge::agent {
 namespace {
 
-constexpr const char* kPart = "twins";
-
 struct Kept {
   bool is_known = false;  ///< Read from the hub at least once.
   Json desired = Json::object(), reported = Json::object();
@@ -108,7 +106,7 @@ struct ModuleTwins::Impl : std::enable_shared_from_this<ModuleTwins::Impl> {
   void save(const std::string& module, std::function<void(Status)> done = {}) {
     const auto job = [self = shared_from_this(), path = path_of(module), text = to_text(to_file(kept(module))), done] {
       const Status written = write_file(path, text, 0600);
-      if (!written) log_error(kPart, written.error());
+      if (!written) log_error("twins", written.error());
       if (!done) return;
       self->loop.post([done, written] { done(written); });
     };
@@ -193,7 +191,7 @@ struct ModuleTwins::Impl : std::enable_shared_from_this<ModuleTwins::Impl> {
     twin.is_syncing = false;
     if (!version && is_away(version.error())) return;  // Again at the next connection.
     if (!version) {
-      log_warning(kPart, "the hub refuses reported properties that were stored here; they are dropped",
+      log_warning("twins", "the hub refuses reported properties that were stored here; they are dropped",
                   {{"module", module}, {"reason", version.error().message}});
     } else {
       merge_patch(twin.reported, sent);

@@ -22,7 +22,6 @@ using messaging::ConnectRequest;
 using messaging::PublishIn;
 using messaging::SessionPointer;
 
-constexpr const char* kPart = "router";
 constexpr std::string_view kLivePrefix = "verge/live/";
 constexpr std::chrono::milliseconds kMethodTimeoutMax{300'000};
 
@@ -181,7 +180,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     if (who.device != device() || who.module.empty()) return {ConnectCode::not_authorized, ""};
     const auto end_s = verify(who.module, request.password);
     if (!end_s) {
-      log_warning(kPart, "refused a module: its token does not fit",
+      log_warning("router", "refused a module: its token does not fit",
                   {{"module", who.module}, {"peer", request.peer.address}});
       return {ConnectCode::not_authorized, ""};
     }
@@ -203,7 +202,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
 
   void on_connected(const SessionPointer& session) {
     const auto module = Identity::from_text(session->identity()).module;
-    log_info(kPart, "module connected", {{"module", module}});
+    log_info("router", "module connected", {{"module", module}});
     clients.set(static_cast<double>(endpoint->session_count()));
     handlers.connected(module);
     with.outbox.wake_all();  // A persistent session may have its inputs subscribed already.
@@ -211,7 +210,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
 
   void on_closed(const SessionPointer& session, bool clean, std::string_view reason) {
     const auto module = Identity::from_text(session->identity()).module;
-    log_info(kPart, "module disconnected", {{"module", module}, {"reason", reason}});
+    log_info("router", "module disconnected", {{"module", module}, {"reason", reason}});
     clients.set(static_cast<double>(endpoint->session_count()));
     if (!clean && session->request().has_will) publish_will(session);
     const auto current = endpoint->find(session->identity());
@@ -316,7 +315,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     telemetry->properties.set("iothub-MessageType", "Will");
     const auto sent =
         on_output(who.module, std::move(telemetry->properties), request.will_payload, [](const Status&) {});
-    if (!sent) log_error(kPart, sent.error());
+    if (!sent) log_error("router", sent.error());
   }
 
   // -- twins

@@ -12,7 +12,6 @@ namespace verge::agent {
 namespace {
 
 constexpr std::string_view kApiVersion = "api-version=2017-11-08-preview";  // What Azure's own daemon asks for.
-constexpr std::int64_t kTokenLife_s = 3600;
 
 std::string text_at(const Json& json, std::initializer_list<std::string_view> path) {
   const Json* found = find_member(json, path);
@@ -61,7 +60,7 @@ Result<Json> call_hub(const Caller& caller, std::string_view method, const std::
 
 Result<std::string> HubApi::device_token() const {
   return contract::make_sas(fmt::format("{}/devices/{}", settings_.hub.host, settings_.device), settings_.key,
-                            clock_.now_us() / 1'000'000 + kTokenLife_s);
+                            clock_.now_us() / 1'000'000 + contract::kSasLife_s);
 }
 
 Result<ModuleIdentities> HubApi::list_modules() const {

@@ -11,7 +11,6 @@
 namespace verge::agent {
 namespace {
 
-constexpr std::int64_t kTokenLife_s = 3600;
 constexpr std::chrono::minutes kRenewAfter{50};
 constexpr std::chrono::seconds kAnswerTimeout{30};
 constexpr std::size_t kRequestsMax = 256;
@@ -95,7 +94,7 @@ struct HubLink::Impl : std::enable_shared_from_this<HubLink::Impl> {
 
   Result<std::string> token() const {
     const auto resource = fmt::format("{}/devices/{}/modules/{}", settings.hub.host, settings.device, module);
-    return contract::make_sas(resource, identity.primary_key, clock.now_us() / 1'000'000 + kTokenLife_s);
+    return contract::make_sas(resource, identity.primary_key, clock.now_us() / 1'000'000 + contract::kSasLife_s);
   }
 
   void on_connected() {

@@ -11,7 +11,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr const char* kPart = "upstream";
 constexpr std::chrono::milliseconds kReportGap{1'000};
 constexpr std::chrono::milliseconds kReportDelay{20};  // Changes of one moment go together.
 constexpr std::chrono::milliseconds kRetry{10'000};
@@ -64,7 +63,7 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
   void take(Result<Json> twin) {
     is_reading = false;
     if (!twin) {
-      log_error(kPart, twin.error(), {{"twin", name}});
+      log_error("upstream", twin.error(), {{"twin", name}});
       loop.after(kRetry, [weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->read();
       });
@@ -119,7 +118,7 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
   void finish_report(const Json& patch, const Result<std::int64_t>& version) {
     is_reporting = false;
     if (!version) {
-      log_error(kPart, version.error(), {{"twin", name}});
+      log_error("upstream", version.error(), {{"twin", name}});
       knows_reported = false;  // Whether it arrived is unknown: read before the next difference.
       loop.after(kRetry, [weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->read();

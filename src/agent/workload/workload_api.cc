@@ -15,7 +15,6 @@
 namespace verge::agent {
 namespace {
 
-constexpr const char* kPart = "workload";
 constexpr int kCertificateDays = 90;
 constexpr std::size_t kTagBytes = 32;
 
@@ -91,7 +90,7 @@ struct WorkloadApi::Impl {
       return refusal(404, fmt::format("there is no {} {}", request.method, request.path));
     }
     if (path[1] != module) {
-      log_warning(kPart, "a module asked in the name of another", {{"module", module}, {"asked", path[1]}});
+      log_warning("workload", "a module asked in the name of another", {{"module", module}, {"asked", path[1]}});
       return refusal(403, "a module can only ask for itself");
     }
     const auto body = parse_json(request.body.empty() ? "{}" : request.body);

@@ -8,7 +8,7 @@
 namespace verge::hub {
 namespace {
 
-constexpr std::size_t kTokenBytes = 24;
+constexpr std::size_t kJoinTokenBytes = 24;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Result<JoinTokens::Made> JoinTokens::make(const std::string& device, std::int64_
     return Error{ErrorCode::limit,
                  fmt::format("{} join tokens are open: wait until some were used or ended", tokens_max)};
   }
-  Made made{to_hex(random_bytes(kTokenBytes)), now_us + minutes * 60'000'000};
+  Made made{to_hex(random_bytes(kJoinTokenBytes)), now_us + minutes * 60'000'000};
   VERGE_CHECK(database_.execute("INSERT INTO join_tokens (token_hash, device, ends_us) VALUES (?,?,?)",
                                 {to_hex(sha256(made.token)), device, made.expires_us}));
   return made;

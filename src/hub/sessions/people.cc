@@ -9,14 +9,14 @@
 namespace verge::hub {
 namespace {
 
-constexpr std::size_t kTokenBytes = 32;
+constexpr std::size_t kSessionTokenBytes = 32;
 constexpr std::size_t kPasswordCharactersMax = 1024;  // scrypt's first step reads all of it.
 
 Error wrong() { return Error{ErrorCode::invalid_argument, "the user or the password is wrong"}; }
 
 /// So that an unknown user costs as much time as a known one.
 const std::string& nobodys_hash() {
-  static const std::string hash = hash_password(to_hex(random_bytes(kTokenBytes)));
+  static const std::string hash = hash_password(to_hex(random_bytes(kSessionTokenBytes)));
   return hash;
 }
 
@@ -110,7 +110,7 @@ Result<People::LoggedIn> People::log_in(const std::string& user, std::string_vie
                                         const std::string& address) {
   VERGE_TRY(const auto person, check_password(user, password, address));
   forget_ended_sessions();
-  LoggedIn logged_in{person, to_hex(random_bytes(kTokenBytes))};
+  LoggedIn logged_in{person, to_hex(random_bytes(kSessionTokenBytes))};
   const std::string hash = to_hex(sha256(logged_in.token));
   const std::int64_t ends_us = clock_.now_us() + limits_.session_age_us_max;
   VERGE_CHECK(
@@ -144,7 +144,7 @@ Status People::log_out(std::string_view token) {
 }
 
 std::optional<Person> People::find(std::string_view token) const {
-  if (token.size() != 2 * kTokenBytes) return std::nullopt;
+  if (token.size() != 2 * kSessionTokenBytes) return std::nullopt;
   const std::string hash = to_hex(sha256(token));
   return sessions_.with([&](const auto& sessions) -> std::optional<Person> {
     const auto found = sessions.find(hash);
