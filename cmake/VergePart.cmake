@@ -1,8 +1,8 @@
 # verge_part(vision LIBRARIES turbojpeg)
 #
 # Makes library verge_vision from the part's sources and links the parts that layers.txt grants
-# it plus the named third-party libraries. Beside the sources, x_test.cc becomes test vision.x,
-# x_bench.cc becomes program vision_x_bench, x_fuzz.cc becomes vision_x_fuzz (with clang, which
+# it plus the named third-party libraries. Beside the sources, x_test.cc becomes test vision.x of
+# program vision_tests (so suites have names of their own within a part), x_bench.cc becomes program vision_x_bench, x_fuzz.cc becomes vision_x_fuzz (with clang, which
 # alone has libFuzzer). Sub-folders belong to the part; their name is part of the test's name.
 function(verge_part_layers name result)
   file(STRINGS ${PROJECT_SOURCE_DIR}/layers.txt lines REGEX "^${name}:")
@@ -15,6 +15,20 @@ function(verge_part_layers name result)
     endif()
   endforeach()
   set(${result} ${present} PARENT_SCOPE)
+endfunction()
+
+# The suites that a test source defines, as a GoogleTest filter.
+function(verge_test_suites source result)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+  file(STRINGS ${source} lines REGEX "^(TYPED_)?TEST(_F|_P|_SUITE)?\\(")
+  set(suites)
+  foreach(line ${lines})
+    string(REGEX REPLACE "^[A-Z_]+\\(([A-Za-z0-9_]+).*" "\\1" suite ${line})
+    list(APPEND suites "${suite}.*:${suite}/*:*/${suite}.*")
+  endforeach()
+  list(REMOVE_DUPLICATES suites)
+  list(JOIN suites ":" suites)
+  set(${result} "${suites}" PARENT_SCOPE)
 endfunction()
 
 function(verge_part name)
@@ -39,17 +53,18 @@ function(verge_part name)
   target_include_directories(verge_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(verge_${name} ${scope} ${granted} ${PART_LIBRARIES})
 
-  if(GTest_FOUND)
+  if(GTest_FOUND AND tests)
+    add_executable(${name}_tests EXCLUDE_FROM_ALL ${tests})
+    target_link_libraries(${name}_tests PRIVATE verge_${name} GTest::gmock GTest::gtest_main)
+    target_compile_options(${name}_tests PRIVATE -O0 -U_FORTIFY_SOURCE)
+    add_dependencies(verge_unit_tests ${name}_tests)
     foreach(test ${tests})
+      verge_test_suites(${test} suites)
       string(REGEX REPLACE "_test\\.cc$" "" short ${test})
-      string(REPLACE "/" "_" target ${short})
       string(REPLACE "/" "." short ${short})
-      add_executable(${name}_${target}_test EXCLUDE_FROM_ALL ${test})
-      target_link_libraries(${name}_${target}_test PRIVATE verge_${name} GTest::gmock GTest::gtest_main)
-      add_test(NAME ${name}.${short} COMMAND ${name}_${target}_test)
+      add_test(NAME ${name}.${short} COMMAND ${name}_tests --gtest_filter=${suites})
       set_tests_properties(${name}.${short} PROPERTIES LABELS "unit" TIMEOUT 120
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-      add_dependencies(verge_unit_tests ${name}_${target}_test)
     endforeach()
   endif()
   if(benchmark_FOUND)

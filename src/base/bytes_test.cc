@@ -6,12 +6,12 @@
 namespace verge {
 namespace {
 
-struct Pair {
+struct EncodedPair {
   std::string_view plain, encoded;
 };
 
 TEST(Bytes, Base64VectorsOfRfc4648) {
-  const Pair rows[] = {{"", ""},
+  const EncodedPair rows[] = {{"", ""},
                        {"f", "Zg=="},
                        {"fo", "Zm8="},
                        {"foo", "Zm9v"},

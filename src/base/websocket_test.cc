@@ -17,7 +17,7 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
-struct End {
+struct SocketEnd {
   std::shared_ptr<WebSocket> socket;
   std::vector<Message> heard;
   std::vector<Error> closed;
@@ -31,15 +31,15 @@ struct End {
 };
 
 /// A server that accepts "/ws" and one client.
-struct Pair {
+struct SocketPair {
   Loop loop;
-  End server, client;
+  SocketEnd server, client;
   HttpRequest upgrade;
   std::optional<Error> error;
   HttpServer http;
   std::uint16_t port = 0;
 
-  explicit Pair(WebSocketOptions options = {}, TlsPointer server_tls = nullptr)
+  explicit SocketPair(WebSocketOptions options = {}, TlsPointer server_tls = nullptr)
       : http(loop, {.request = [](const HttpRequest&, const Respond& respond) { respond(text_response("page")); },
                     .accept_websocket =
                         [](const HttpRequest& head, std::string& protocol) {
@@ -69,7 +69,7 @@ struct Pair {
 };
 
 TEST(WebSocket, MessagesGoBothWays) {
-  Pair pair({.protocol = "mqtt"});
+  SocketPair pair({.protocol = "mqtt"});
   ASSERT_FALSE(pair.error) << pair.error->message;
   EXPECT_EQ(pair.upgrade.query["room"], "1");
   const std::string large = random_bytes(3'000'000);
@@ -87,10 +87,10 @@ TEST(WebSocket, MessagesGoBothWays) {
 
 TEST(WebSocket, EitherSideMayClose) {
   for (const bool server_closes : {false, true}) {
-    Pair pair;
+    SocketPair pair;
     ASSERT_FALSE(pair.error);
-    End& closer = server_closes ? pair.server : pair.client;
-    End& other = server_closes ? pair.client : pair.server;
+    SocketEnd& closer = server_closes ? pair.server : pair.client;
+    SocketEnd& other = server_closes ? pair.client : pair.server;
     closer.socket->send_text("bye");
     closer.socket->close();
     closer.socket->send_text("too late");
@@ -102,7 +102,7 @@ TEST(WebSocket, EitherSideMayClose) {
 }
 
 TEST(WebSocket, ADroppedPeerIsNoticed) {
-  Pair pair;
+  SocketPair pair;
   ASSERT_FALSE(pair.error);
   pair.client.socket.reset();
   EXPECT_TRUE(run_until(pair.loop, [&] { return pair.server.closed.size() == 1; }));
@@ -111,7 +111,7 @@ TEST(WebSocket, ADroppedPeerIsNoticed) {
 TEST(WebSocket, OverTls) {
   const auto authority = *make_authority("a");
   const auto made = *make_certificate(authority, {.common_name = "x", .ip_addresses = {"127.0.0.1"}});
-  Pair pair({.connect = {.tls = *TlsContext::make_client({.trust_pem = authority.certificate_pem})}},
+  SocketPair pair({.connect = {.tls = *TlsContext::make_client({.trust_pem = authority.certificate_pem})}},
             *TlsContext::make_server({.certificate_chain_pem = made.certificate_pem, .key_pem = made.key_pem}));
   ASSERT_FALSE(pair.error) << pair.error->message;
   pair.client.socket->send_text("hello");
@@ -120,14 +120,14 @@ TEST(WebSocket, OverTls) {
 }
 
 TEST(WebSocket, RefusedUpgradesAreErrors) {
-  const Pair pair({.target = "/elsewhere"});
+  const SocketPair pair({.target = "/elsewhere"});
   ASSERT_TRUE(pair.error);
   EXPECT_EQ(pair.error->code, ErrorCode::unavailable);
   EXPECT_NE(pair.error->message.find("403"), std::string::npos) << pair.error->message;
 }
 
 TEST(WebSocket, AnOrdinaryRequestStillWorksBesideIt) {
-  Pair pair;
+  SocketPair pair;
   std::string heard;
   ConnectionPointer raw;
   connect_tcp(pair.loop, {.host = "127.0.0.1", .port = pair.port}, [&](Result<ConnectionPointer> made) {
@@ -139,8 +139,8 @@ TEST(WebSocket, AnOrdinaryRequestStillWorksBesideIt) {
 }
 
 TEST(WebSocket, FramesThatComeWithTheHeadAndFaults) {
-  Pair pair;
-  pair.server = End();
+  SocketPair pair;
+  pair.server = SocketEnd();
   std::string heard;
   bool is_closed = false;
   ConnectionPointer raw;
@@ -163,7 +163,7 @@ TEST(WebSocket, FramesThatComeWithTheHeadAndFaults) {
 }
 
 TEST(AsConnection, IsAByteStream) {
-  Pair pair;
+  SocketPair pair;
   ASSERT_FALSE(pair.error);
   std::string at_server;
   std::string at_client;

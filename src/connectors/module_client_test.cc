@@ -129,7 +129,8 @@ class Gateway {
     };
     const auto rid = topic.substr(topic.find("$rid=") == std::string::npos ? 0 : topic.find("$rid=") + 5);
     if (topic.starts_with("$iothub/twin/GET/")) {
-      reply("$iothub/twin/res/200/?$rid=" + rid, to_text(Json{{"desired", desired}, {"reported", Json::object()}}));
+      reply("$iothub/twin/res/200/?$rid=" + rid,
+            verge::to_text(Json{{"desired", desired}, {"reported", Json::object()}}));
     } else if (topic.starts_with("$iothub/twin/PATCH/properties/reported/")) {
       reported.push_back(*parse_json(message.payload));
       reply("$iothub/twin/res/204/?$rid=" + rid + "&$version=9", "");

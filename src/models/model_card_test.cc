@@ -29,7 +29,7 @@ Json detector() {
 }
 
 TEST(ModelCard, ReadsADetector) {
-  const auto card = parse_card(to_text(detector()));
+  const auto card = parse_card(verge::to_text(detector()));
   ASSERT_TRUE(card) << card.error().message;
   EXPECT_EQ(card->file, "model.onnx");
   EXPECT_THAT(card->labels, ElementsAre("person", "car"));
@@ -44,21 +44,21 @@ TEST(ModelCard, ReadsADetector) {
 }
 
 TEST(ModelCard, ReadsWhatItWrote) {
-  const auto card = *parse_card(to_text(detector()));
-  const auto text = to_text(to_json(card));
+  const auto card = *parse_card(verge::to_text(detector()));
+  const auto text = verge::to_text(to_json(card));
   const auto again = parse_card(text);
   ASSERT_TRUE(again) << again.error().message;
-  EXPECT_EQ(to_text(to_json(*again)), text);
+  EXPECT_EQ(verge::to_text(to_json(*again)), text);
 }
 
-struct Slip {
+struct CardSlip {
   const char* place;  ///< JSON pointer that gets `value`.
   const char* value;
   const char* words;
 };
 
 TEST(ModelCard, NamesTheMistake) {
-  const std::vector<Slip> rows{
+  const std::vector<CardSlip> rows{
       {"/task", "\"\"", "card \"nanodet-coco\": /task is missing"},
       {"/family", "\"smell\"", "/family must be one of: vision, audio, telemetry"},
       {"/file", "\"../x\"", "/file must be the name of a file"},
@@ -84,7 +84,7 @@ TEST(ModelCard, NamesTheMistake) {
     SCOPED_TRACE(row.place);
     auto json = detector();
     json[Json::json_pointer(row.place)] = Json::parse(row.value);
-    const auto card = parse_card(to_text(json));
+    const auto card = parse_card(verge::to_text(json));
     ASSERT_FALSE(card);
     EXPECT_EQ(card.error().code, ErrorCode::invalid_argument);
     EXPECT_THAT(card.error().message, HasSubstr(row.words));
@@ -117,7 +117,7 @@ TEST(ModelCard, IsComparedWithTheModel) {
        "the card names input \"images\", the model has: x"},
       {"a missing output", {images}, {}, "the card names output \"scores_8\""},
   };
-  const auto card = *parse_card(to_text(detector()));
+  const auto card = *parse_card(verge::to_text(detector()));
   for (const auto& row : rows) {
     SCOPED_TRACE(row.what);
     const auto status = check_card(card, "door.onnx", row.inputs, row.outputs);
@@ -145,7 +145,7 @@ class OpenModel : public ::testing::Test {
                 {"name", "pump"},
                 {"digest", *sha256_digest_of_file(folder_.path() / "model.onnx")}});
   }
-  void write_card(const Json& card) { ASSERT_TRUE(write_file(folder_.path() / "card.json", to_text(card))); }
+  void write_card(const Json& card) { ASSERT_TRUE(write_file(folder_.path() / "card.json", verge::to_text(card))); }
   void expect_error(ErrorCode code, const char* words) {
     const auto model = open_model(folder_.path());
     ASSERT_FALSE(model);

@@ -176,14 +176,14 @@ TEST(GraphBuilder, StoresSmallConstantsOnce) {
   EXPECT_NE(graph.int_scalar(1), graph.ints({1}));
 }
 
-struct Slip {
+struct GraphSlip {
   const char* what;
   std::function<void(GraphBuilder&)> build;
   const char* words;
 };
 
 TEST(GraphBuilder, RemembersTheFirstMistake) {
-  const std::vector<Slip> rows{
+  const std::vector<GraphSlip> rows{
       {"unknown edge", [](GraphBuilder& g) { g.output("y", g.add("Relu", {"nothing"}), ElementType::float32, {1}); },
        "Relu reads \"nothing\""},
       {"a name twice",

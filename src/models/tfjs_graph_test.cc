@@ -71,10 +71,10 @@ TEST(TfjsGraph, RefusesBrokenFiles) {
       {"weights cut off", good.text(), cut, ErrorCode::corrupt, "needs 8 bytes, the weight files have 7 left"},
       {"weights left over", good.text(), longer, ErrorCode::corrupt, "1 bytes"},
       {"weights missing", good.text(), {}, ErrorCode::not_found, "weights.bin"},
-      {"a path that leads out", to_text(outside), good.shards(), ErrorCode::invalid_argument, "beside the model"},
-      {"a size that overflows", to_text(huge), good.shards(), ErrorCode::corrupt, "\"w\""},
-      {"texts", to_text(text_type), good.shards(), ErrorCode::invalid_argument, "type string"},
-      {"unknown quantisation", to_text(quantised), good.shards(), ErrorCode::invalid_argument, "int4"},
+      {"a path that leads out", verge::to_text(outside), good.shards(), ErrorCode::invalid_argument, "beside the model"},
+      {"a size that overflows", verge::to_text(huge), good.shards(), ErrorCode::corrupt, "\"w\""},
+      {"texts", verge::to_text(text_type), good.shards(), ErrorCode::invalid_argument, "type string"},
+      {"unknown quantisation", verge::to_text(quantised), good.shards(), ErrorCode::invalid_argument, "int4"},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.what);

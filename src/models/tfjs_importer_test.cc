@@ -76,7 +76,7 @@ Result<std::map<std::string, Answer>> run(const OnnxModel& model, const std::vec
   return answers;
 }
 
-struct Row {
+struct ImportRow {
   const char* what;
   TinyTfjs graph;  ///< Its output is the node "y".
   std::vector<Values> inputs;
@@ -84,7 +84,7 @@ struct Row {
   Values values;
 };
 
-void expect_row(const Row& row) {
+void expect_row(const ImportRow& row) {
   SCOPED_TRACE(row.what);
   TfjsImportOptions options;
   options.outputs = {"y"};
@@ -133,7 +133,7 @@ Json pooling(const std::vector<std::int64_t>& size, const std::vector<std::int64
 const Values six{1, 2, 3, 4, 5, 6};
 
 TEST(TfjsImporter, ArithmeticOfTwo) {
-  const std::vector<Row> rows{
+  const std::vector<ImportRow> rows{
       {"Add", binary("Add", {10, 20, 30}), {{1, 2, 3}}, {3}, {11, 22, 33}},
       {"AddV2 stretches a single number", binary("AddV2", {10}), {{1, 2, 3}}, {3}, {11, 12, 13}},
       {"BiasAdd", binary("BiasAdd", {1, 0, -1}), {{1, 2, 3}}, {3}, {2, 2, 2}},
@@ -202,7 +202,7 @@ TEST(TfjsImporter, ArithmeticOfTwo) {
 }
 
 TEST(TfjsImporter, ArithmeticOfOne) {
-  const std::vector<Row> rows{
+  const std::vector<ImportRow> rows{
       {"Relu", unary("Relu"), {{-1, 0, 2}}, {3}, {0, 0, 2}},
       {"Relu6", unary("Relu6"), {{-1, 3, 9}}, {3}, {0, 3, 6}},
       {"LeakyRelu", unary("LeakyRelu", {{"alpha", real_attribute(0.5)}}), {{-2, 0, 2}}, {3}, {-1, 0, 2}},
@@ -246,7 +246,7 @@ TEST(TfjsImporter, ArithmeticOfOne) {
 }
 
 TEST(TfjsImporter, ReductionsAndProducts) {
-  const std::vector<Row> rows{
+  const std::vector<ImportRow> rows{
       {"Sum over rows", reduction("Sum", {0}, false), {six}, {3}, {5, 7, 9}},
       {"Sum keeps the axis", reduction("Sum", {-1}, true), {six}, {2, 1}, {6, 15}},
       {"Mean", reduction("Mean", {1}, false), {six}, {2}, {2, 5}},
@@ -326,7 +326,7 @@ TEST(TfjsImporter, Pictures) {
   leaky["leakyrelu_alpha"] = real_attribute(0.5);
   Json prelu = window({1, 1}, "VALID");
   prelu["fused_ops"] = texts_attribute({"BiasAdd", "Prelu"});
-  const std::vector<Row> rows{
+  const std::vector<ImportRow> rows{
       {"Conv2D VALID",
        picture({1, 3, 3, 1})
            .floats("w", {2, 2, 1, 1}, {1, 1, 1, 1})
@@ -525,7 +525,7 @@ TEST(TfjsImporter, Shapes) {
         .ints("s", {count}, step)
         .node("StridedSlice", "y", {"x", "b", "e", "s"}, masks);
   };
-  const std::vector<Row> rows{
+  const std::vector<ImportRow> rows{
       {"Reshape with an open size",
        matrix().ints("s", {2}, {3, -1}).node("Reshape", "y", {"x", "s"}),
        {six},

@@ -64,7 +64,7 @@ ModuleHistory failed_commands(std::uint32_t count, std::int64_t ago_s) {
   return history;
 }
 
-struct Row {
+struct PlanRow {
   const char* behaviour;
   std::vector<DesiredModule> desired;  // zero or one, named "m"
   std::vector<ActualContainer> actual;
@@ -120,7 +120,7 @@ const auto kCreated = ContainerState::created;
 using enum Action;
 
 TEST(Plan, DecidesOneModule) {
-  const std::vector<Row> rows = {
+  const std::vector<PlanRow> rows = {
       {"nothing there: create", {wanted()}, {}, {}, {create}, RuntimeStatus::unknown},
       {"no image: fetch first", {without_image()}, {}, {}, {fetch}, RuntimeStatus::unknown},
       {"blocked: wait", {blocked()}, {}, {}, {}, RuntimeStatus::unknown},
@@ -215,7 +215,7 @@ TEST(Plan, DecidesOneModule) {
       {"a clock set back does not block", {wanted()}, {}, failed_commands(9, -1000), {create}, RuntimeStatus::failed},
       {"two containers: the unfit one goes", {wanted()}, {second_container(), there(kRunning)}, {}, {remove}},
   };
-  for (const Row& row : rows) {
+  for (const PlanRow& row : rows) {
     SCOPED_TRACE(row.behaviour);
     PlanInput input;
     input.now_us = kNow;
@@ -277,6 +277,25 @@ TEST(Observe, ClearsCountersAfterTenHealthyMinutes) {
   EXPECT_EQ(observe(input).at("m").restart_count, 7U);
   input.actual.front().container.started_us = kNow - 600 * kSecond;
   EXPECT_EQ(observe(input).at("m").restart_count, 0U);
+}
+
+TEST(Plan, TellsWhenTheFirstRestEnds) {
+  PlanInput input;
+  input.now_us = kNow;
+  input.boot_us = kBoot;
+  std::optional<std::int64_t> rest_us;
+  input.desired["m"] = wanted();
+  input.actual = {there(kRunning)};
+  EXPECT_TRUE(plan(input, &rest_us).empty());
+  EXPECT_FALSE(rest_us) << "nobody rests";
+  input.actual = {there(kExited, 1, 7)};
+  input.history["m"].last_exit_us = kNow - 7 * kSecond;
+  EXPECT_TRUE(plan(input, &rest_us).empty());
+  EXPECT_EQ(rest_us, 3 * kSecond);
+  input.desired["n"] = wanted();
+  input.history["n"] = failed_commands(1, 9);
+  EXPECT_TRUE(plan(input, &rest_us).empty());
+  EXPECT_EQ(rest_us, 1 * kSecond) << "the first of both";
 }
 
 TEST(Observe, ForgetsDroppedModules) {

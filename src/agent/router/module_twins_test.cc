@@ -9,7 +9,7 @@ namespace verge::agent {
 namespace {
 
 /// A hub that holds one module's twin.
-struct FakeHub {
+struct FakeTwinHub {
   bool is_online = true;
   bool refuses = false;
   contract::Twin twin;
@@ -49,24 +49,26 @@ class ModuleTwinsTest : public testing::Test {
   void build() {
     twins_ = std::make_unique<ModuleTwins>(
         loop_, *workers_, folder_, hub_.upstream(),
-        [this](const std::string&, std::int64_t, const Json& patch) { heard_.push_back(patch); });
+        [this](const std::string&, std::int64_t, const Json& patch) { heard_.push_back(patch); },
+        ModuleTwinsOptions{first_read_wait_, 2});
   }
   Result<Json> get() {
     std::optional<Result<Json>> answer;
     twins_->get("m", [&](Result<Json> twin) { answer = std::move(twin); });
-    for (int i = 0; i < 500 && !answer; ++i) loop_.run_for(std::chrono::milliseconds(2));
+    for (int i = 0; i < 10'000 && !answer; ++i) loop_.run_for(std::chrono::milliseconds(2));
     return answer.value();
   }
   Result<std::int64_t> report(const Json& patch) {
     std::optional<Result<std::int64_t>> answer;
     twins_->report("m", patch, [&](Result<std::int64_t> version) { answer = std::move(version); });
-    for (int i = 0; i < 500 && !answer; ++i) loop_.run_for(std::chrono::milliseconds(2));
+    for (int i = 0; i < 10'000 && !answer; ++i) loop_.run_for(std::chrono::milliseconds(2));
     return answer.value();
   }
 
   std::filesystem::path folder_;
   Loop loop_;
-  FakeHub hub_;
+  FakeTwinHub hub_;
+  std::chrono::milliseconds first_read_wait_{20};
   std::vector<Json> heard_;
   std::unique_ptr<ModuleTwins> twins_;
   std::optional<Workers> workers_{std::in_place, 1U, 100U};
@@ -83,6 +85,21 @@ TEST_F(ModuleTwinsTest, AnUnknownTwinCannotBeReadOffline) {
   hub_.is_online = false;
   ASSERT_FALSE(get());
   EXPECT_EQ(get().error().code, ErrorCode::unavailable);
+}
+
+TEST_F(ModuleTwinsTest, AReadBeforeTheFirstConnectionWaitsForIt) {
+  first_read_wait_ = std::chrono::minutes(10);
+  build();
+  hub_.is_online = false;
+  std::vector<Result<Json>> answers;
+  for (int i = 0; i < 3; ++i) twins_->get("m", [&](Result<Json> twin) { answers.push_back(std::move(twin)); });
+  ASSERT_EQ(answers.size(), 1U) << "the third is more than may wait";
+  EXPECT_FALSE(answers[0]);
+  hub_.is_online = true;
+  twins_->upstream_connected("m");
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_EQ(answers[1].value()["desired"]["level"], 1);
+  EXPECT_EQ(answers[2].value()["desired"]["level"], 1);
 }
 
 TEST_F(ModuleTwinsTest, ServesAndCollectsOfflineAlsoAfterARestart) {

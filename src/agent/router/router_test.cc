@@ -11,12 +11,12 @@
 namespace verge::agent {
 namespace {
 
-const std::string kKey = to_base64("module key");
+const std::string kRouterKey = to_base64("module key");
 
 /// What a stock module SDK does, over the same library that our own modules use.
 class FakeModule {
  public:
-  FakeModule(Loop& loop, std::uint16_t port, const std::string& name, const std::string& key = kKey,
+  FakeModule(Loop& loop, std::uint16_t port, const std::string& name, const std::string& key = kRouterKey,
              std::int64_t token_end_s = 4'000'000'000) {
     messaging::ClientOptions options;
     options.connect.host = "127.0.0.1";
@@ -68,8 +68,9 @@ class RouterTest : public testing::Test {
                                   [](const std::string&, const Json&, const auto& done) {
                                     done(Error{ErrorCode::unavailable, "away"});
                                   }};
-    twins_ = std::make_unique<ModuleTwins>(loop_, *workers_, folder_, offline,
-                                           [](const std::string&, std::int64_t, const Json&) {});
+    twins_ = std::make_unique<ModuleTwins>(
+        loop_, *workers_, folder_, offline, [](const std::string&, std::int64_t, const Json&) {},
+        ModuleTwinsOptions{std::chrono::milliseconds(10)});
     build();
   }
   ~RouterTest() override {
@@ -95,7 +96,7 @@ class RouterTest : public testing::Test {
                                        options, handlers);
     ASSERT_TRUE(router_->listen(nullptr));
     ModuleIdentity identity;
-    identity.primary_key = kKey;
+    identity.primary_key = kRouterKey;
     router_->set_identities({{"m", identity}, {"n", identity}});
     set_routes({"FROM /messages/modules/m/outputs/up INTO $upstream",
                 "FROM /messages/modules/m/outputs/local INTO BrokeredEndpoint(\"/modules/n/inputs/in\")"});
@@ -114,7 +115,7 @@ class RouterTest : public testing::Test {
             }};
   }
   bool until(const std::function<bool()>& is_reached) {
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 10'000; ++i) {
       if (is_reached()) return true;
       loop_.run_for(std::chrono::milliseconds(2));
     }
@@ -197,7 +198,7 @@ TEST_F(RouterTest, DeliversToAnotherModulesInputAlsoLater) {
 TEST_F(RouterTest, RefusesWhoCannotProveIt) {
   FakeModule wrong_key(loop_, router_->mqtt_port(), "m", to_base64("another key"));
   FakeModule unknown(loop_, router_->mqtt_port(), "x");
-  FakeModule late(loop_, router_->mqtt_port(), "n", kKey, 1000);
+  FakeModule late(loop_, router_->mqtt_port(), "n", kRouterKey, 1000);
   ASSERT_TRUE(until(
       [&] { return wrong_key.disconnect_count > 0 && unknown.disconnect_count > 0 && late.disconnect_count > 0; }));
   EXPECT_TRUE(connected_.empty());
@@ -293,24 +294,24 @@ TEST_F(RouterTest, OneModuleCallsAnotherOverHttp) {
     call.body = R"({"methodName": "echo", "payload": {"a": 1}, "responseTimeoutInSeconds": 5})";
     std::optional<HttpResponse> response;
     std::thread caller_thread([&] {
-      auto fetched = fetch(call);
+      auto fetched = verge::fetch(call);
       loop_.post([&response, fetched = std::move(fetched)] { response = fetched.value(); });
     });
     EXPECT_TRUE(until([&] { return response.has_value(); }));
     caller_thread.join();
     return *response;
   };
-  const auto good = call_with("d/m", kKey);
+  const auto good = call_with("d/m", kRouterKey);
   EXPECT_EQ(good.status, 200);
   EXPECT_EQ(parse_json(good.body).value(), Json({{"status", 200}, {"payload", {{"a", 1}}}}));
   EXPECT_EQ(call_with("d/m", to_base64("wrong")).status, 401);
-  EXPECT_EQ(call_with("other/m", kKey).status, 401);
-  EXPECT_EQ(call_with("m", kKey).status, 400);
+  EXPECT_EQ(call_with("other/m", kRouterKey).status, 401);
+  EXPECT_EQ(call_with("m", kRouterKey).status, 400);
 }
 
 TEST_F(RouterTest, ClosesASessionWhoseTokenEnded) {
   const auto end_s = clock_.now_us() / 1'000'000 + 60;
-  FakeModule module(loop_, router_->mqtt_port(), "m", kKey, end_s);
+  FakeModule module(loop_, router_->mqtt_port(), "m", kRouterKey, end_s);
   ASSERT_TRUE(until([&] { return module.is_connected; }));
   clock_.advance_us(61'000'000);
   EXPECT_TRUE(until([&] { return module.disconnect_count > 0; }));

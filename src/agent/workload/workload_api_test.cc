@@ -34,7 +34,7 @@ class WorkloadTest : public testing::Test {
     call.url = "http://workload" + target;
     call.unix_socket = api_->socket_of("m");
     if (!body.is_null()) call.body = to_text(body);  // Without a Content-Type, as the Python SDK does.
-    return fetch(call).value();
+    return verge::fetch(call).value();
   }
   static Json json_of(const HttpResponse& response) { return parse_json(response.body).value(); }
 
