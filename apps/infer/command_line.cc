@@ -52,7 +52,7 @@ Result<CommandLine> read_command_line(int count, char** words) {
       line.pipeline = word;  // As the entry point of a module's image says it.
     } else {
       return Error{ErrorCode::invalid_argument,
-                   "verge-infer: \"" + std::string(word) + "\" is unknown or lacks its value; see --help"};
+                   "\"" + std::string(word) + "\" is unknown or lacks its value; see --help"};
     }
   }
   return line;

@@ -12,13 +12,13 @@ struct EncodedPair {
 
 TEST(Bytes, Base64VectorsOfRfc4648) {
   const EncodedPair rows[] = {{"", ""},
-                       {"f", "Zg=="},
-                       {"fo", "Zm8="},
-                       {"foo", "Zm9v"},
-                       {"foob", "Zm9vYg=="},
-                       {"fooba", "Zm9vYmE="},
-                       {"foobar", "Zm9vYmFy"},
-                       {"\xff\xfe\xfd", "//79"}};
+                              {"f", "Zg=="},
+                              {"fo", "Zm8="},
+                              {"foo", "Zm9v"},
+                              {"foob", "Zm9vYg=="},
+                              {"fooba", "Zm9vYmE="},
+                              {"foobar", "Zm9vYmFy"},
+                              {"\xff\xfe\xfd", "//79"}};
   for (const auto& row : rows) {
     EXPECT_EQ(to_base64(row.plain), row.encoded);
     EXPECT_EQ(*from_base64(row.encoded), row.plain);

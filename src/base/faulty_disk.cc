@@ -36,6 +36,12 @@ struct Content {
     }
     unsynced.clear();
   }
+  /// True when synced bytes changed and the size did not: any of the sectors may have reached the disk.
+  bool is_replaced_in_place() const {
+    return !unsynced.empty() && std::all_of(unsynced.begin(), unsynced.end(), [&](const Undo& undo) {
+      return undo.size_before == bytes.size() && !undo.replaced.empty();
+    });
+  }
   /// What was appended since the last sync; empty when synced bytes changed as well.
   std::string appended() const {
     const std::uint64_t synced_size = unsynced.empty() ? bytes.size() : unsynced.front().size_before;
@@ -47,9 +53,23 @@ struct Content {
 using ContentPointer = std::shared_ptr<Content>;
 using Entries = std::map<fs::path, ContentPointer>;
 
-/// What a power cut leaves of a file: the synced bytes and perhaps a part of what was appended.
+constexpr std::uint64_t kSectorBytes = 512;
+
+/// What a power cut leaves of a file: the synced bytes and perhaps a part of what was appended, or some sectors of what
+/// was replaced.
 ContentPointer after_power_cut(Content content, std::mt19937_64& random) {
   const std::string tail = content.appended();
+  if (content.is_replaced_in_place()) {
+    const std::string newer = content.bytes;
+    const auto changes = content.unsynced;
+    content.take_back_unsynced();
+    for (const Undo& change : changes) {
+      const std::uint64_t end = change.offset + change.replaced.size();
+      for (std::uint64_t at = change.offset / kSectorBytes * kSectorBytes; at < end; at += kSectorBytes) {
+        if (random() % 2 == 0) content.bytes.replace(at, kSectorBytes, newer, at, kSectorBytes);
+      }
+    }
+  }
   content.take_back_unsynced();
   if (!tail.empty()) content.bytes += tail.substr(0, random() % (tail.size() + 1));
   return std::make_shared<Content>(std::move(content));

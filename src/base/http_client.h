@@ -1,4 +1,4 @@
-// base/http_client.h -- blocking HTTP calls over TCP, TLS or a unix socket (libcurl inside).
+// base/http_client.h -- blocking HTTP calls over TCP, TLS or a unix socket (libcurl inside; local_http.h is without).
 //
 // Threads: call from worker threads, never from the loop's.
 #pragma once

@@ -115,7 +115,7 @@ TEST(Alive, NamesWithBlanksAndParentheses) {
   }
 }
 
-TEST(ProgramFolder, HoldsThisTest) { EXPECT_TRUE(std::filesystem::exists(program_folder() / "base_process_test")); }
+TEST(ProgramFolder, HoldsThisTest) { EXPECT_TRUE(std::filesystem::exists(program_folder() / "base_tests")); }
 
 }  // namespace
 }  // namespace verge

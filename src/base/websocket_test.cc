@@ -112,7 +112,7 @@ TEST(WebSocket, OverTls) {
   const auto authority = *make_authority("a");
   const auto made = *make_certificate(authority, {.common_name = "x", .ip_addresses = {"127.0.0.1"}});
   SocketPair pair({.connect = {.tls = *TlsContext::make_client({.trust_pem = authority.certificate_pem})}},
-            *TlsContext::make_server({.certificate_chain_pem = made.certificate_pem, .key_pem = made.key_pem}));
+                  *TlsContext::make_server({.certificate_chain_pem = made.certificate_pem, .key_pem = made.key_pem}));
   ASSERT_FALSE(pair.error) << pair.error->message;
   pair.client.socket->send_text("hello");
   EXPECT_TRUE(run_until(pair.loop, [&] { return pair.server.heard.size() == 1; }));

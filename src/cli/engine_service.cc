@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/disk.h"
 #include "base/http_client.h"
@@ -21,7 +22,9 @@ bool has_program(const char* name) {
   std::string_view rest = path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin";
   while (!rest.empty()) {
     const auto colon = rest.find(':');
-    if (std::filesystem::exists(std::filesystem::path(rest.substr(0, colon)) / name)) return true;
+    const auto program = std::filesystem::path(rest.substr(0, colon)) / name;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(program, ignored) && access(program.c_str(), X_OK) == 0) return true;
     rest = colon == std::string_view::npos ? std::string_view{} : rest.substr(colon + 1);
   }
   return false;

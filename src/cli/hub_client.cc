@@ -40,7 +40,12 @@ Result<Json> HubClient::call(std::string_view method, std::string_view target, c
     call.body = to_text(body);
   }
   if (!if_match.empty()) call.headers.set("If-Match", if_match);
-  VERGE_TRY(const auto response, require_success(fetch(call), std::string(method) + " " + std::string(target)));
+  auto answer = fetch(call);
+  if (!answer && answer.error().code == ErrorCode::unavailable) {
+    answer.error().message =
+        "the hub does not answer (" + answer.error().message + "); `verge status` says what runs on this machine";
+  }
+  VERGE_TRY(const auto response, require_success(std::move(answer), std::string(method) + " " + std::string(target)));
   if (response.body.empty()) return Json(nullptr);
   return parse_json(response.body);
 }

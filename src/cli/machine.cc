@@ -131,6 +131,26 @@ Result<HubClient> wait_for_hub(const Home& home) {
                            (home.logs() / "hub.log").string(), last_lines(home.logs() / "hub.log", 5, "  "))};
 }
 
+Status wait_for_engine(const Home& home, const EngineChoice& engine) {
+  const auto end = std::chrono::steady_clock::now() + kStartTimeout;
+  while (!engine_answers(engine.socket)) {
+    if (std::chrono::steady_clock::now() >= end) {
+      return Error{ErrorCode::unavailable,
+                   fmt::format("the container engine did not answer on {} in {} s; the end of {}:\n{}",
+                               engine.socket.string(), kStartTimeout.count(), (home.logs() / "engine.log").string(),
+                               last_lines(home.logs() / "engine.log", 5, "  "))};
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  return Done{};
+}
+
+Result<HubClient> wait_for_programs(const Home& home, const EngineChoice& engine) {
+  VERGE_TRY(auto hub, wait_for_hub(home));
+  VERGE_CHECK(wait_for_engine(home, engine));
+  return hub;
+}
+
 Status start_supervisor(const Home& home, const MachineOptions& options, const EngineChoice& engine) {
   VERGE_CHECK(write_file(home.machine_file(), to_pretty_text(to_json(options, engine)), 0600));
   ProcessOptions process;
@@ -237,7 +257,7 @@ Status start_programs(const Home& home, const MachineOptions& options, const Eng
 Result<HubClient> start_machine(const Home& home, const MachineOptions& options, const EngineChoice& engine) {
   VERGE_TRY(const auto before, load_supervisor_state(home));
   VERGE_CHECK(start_programs(home, options, engine));
-  auto hub = wait_for_hub(home);
+  auto hub = wait_for_programs(home, engine);
   if (hub || before.is_anything_alive()) return hub;
   // A start that failed leaves nothing running that would try for ever.
   auto error = std::move(hub).error();

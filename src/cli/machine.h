@@ -46,8 +46,8 @@ Result<std::vector<ChildSpec>> machine_children(const Home& home, const MachineO
 /// Errors: conflict when a port is taken by somebody else (naming it), limit without room on the disk.
 Status start_programs(const Home& home, const MachineOptions& options, const EngineChoice& engine);
 
-/// start_programs(), then waits until the hub answers.
-/// Errors: as above; unavailable with the last lines of the log when the hub does not come up.
+/// start_programs(), then waits until hub and engine answer.
+/// Errors: as above; unavailable with the last lines of the log when one does not come up.
 Result<HubClient> start_machine(const Home& home, const MachineOptions& options, const EngineChoice& engine);
 
 /// The device that this home is joined as; nothing when it is not.

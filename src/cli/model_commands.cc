@@ -43,7 +43,11 @@ void print_taught(const telemetry::TeachResult& result, const std::filesystem::p
 Status train_telemetry(const Context& context, const ModelArguments& arguments) {
   const bool is_table = context.form == OutputForm::table;
   if (is_table) fmt::print("reading {}\n", arguments.source.string());
-  VERGE_TRY(const auto table, training::read_csv(arguments.source));
+  std::fflush(stdout);
+  auto read = training::read_csv(arguments.source);
+  if (!read && read.error().code == ErrorCode::invalid_argument)
+    read.error().message.insert(0, "I cannot learn this, because ");
+  VERGE_TRY(const auto table, std::move(read));
   if (is_table) fmt::print("{} rows of {} sensors\n", table.row_count(), table.column_count());
   std::error_code error;
   std::filesystem::create_directories(arguments.target, error);
@@ -96,6 +100,12 @@ Status import_model(const Context& context, const ModelArguments& arguments) {
     VERGE_TRY(const auto report,
               models::import_from_catalogue(known->name, find_cache() / known->folder, arguments.target));
     return print_import(context, report, arguments.target);
+  }
+  if (!std::filesystem::exists(arguments.source)) {
+    return Error{ErrorCode::not_found,
+                 fmt::format("there is no file {} and no model of that name in the catalogue; `verge model list` shows "
+                             "the names",
+                             arguments.source.string())};
   }
   VERGE_TRY(const auto report, models::import_model(arguments.source, options));
   return print_import(context, report, arguments.target);

@@ -8,7 +8,9 @@
 #include "base/process.h"
 #include "cli/commands.h"
 #include "cli/runtime_layers.h"
+#include "cli/solution.h"
 #include "cli/solution_images.h"
+#include "cli/solution_models.h"
 #include "packaging/archive.h"
 #include "packaging/package.h"
 
@@ -16,7 +18,7 @@ namespace verge::cli {
 namespace {
 
 struct PackageArguments {
-  std::filesystem::path pipeline, archive;
+  std::filesystem::path pipeline, solution, archive;
   std::string name, target;
   std::vector<std::string> files, layers;
   bool is_in_hub = false;
@@ -32,17 +34,46 @@ Result<std::pair<std::string, std::filesystem::path>> placed_file(const std::str
   return Error{ErrorCode::not_found, fmt::format("{} is not there (from \"{}\")", source.string(), text)};
 }
 
+Json to_json(const std::vector<packaging::PackagedModule::Part>& parts) {
+  Json layers = Json::array();
+  for (const auto& part : parts)
+    layers.push_back({{"name", part.name}, {"digest", part.digest}, {"bytes", part.bytes}});
+  return layers;
+}
+
+/// All images of a solution, as `verge up` makes them, without a hub.
+Status package_solution(const Context& context, const PackageArguments& arguments) {
+  const bool is_table = context.form == OutputForm::table;
+  const Progress progress = [&](const std::string& line) {
+    if (is_table) fmt::print("{}\n", line);
+  };
+  VERGE_TRY(const auto solution, load_solution(arguments.solution, find_cache()));
+  VERGE_TRY(const auto models, make_models(solution, context.home, progress));
+  VERGE_TRY(auto store, packaging::BlobStore::open(context.home.images()));
+  VERGE_TRY(const auto digests, package_images(solution, models, store, progress));
+  VERGE_TRY(const auto runtime, packaging::load_runtime(store, packaging::this_platform()));
+  Json images = Json::array();
+  for (const auto& [image, digest] : digests) {
+    VERGE_TRY(const auto parts, image_parts(store, runtime, digest));
+    images.push_back({{"image", image}, {"digest", digest}, {"sizes", layer_sizes(parts)}, {"layers", to_json(parts)}});
+  }
+  context.print_list(images, {{"IMAGE", "image"}, {"DIGEST", "digest"}, {"COMPRESSED", "sizes"}});
+  return Done{};
+}
+
 Status package_pipeline(const Context& context, const PackageArguments& arguments) {
   packaging::PackageOptions options;
   options.pipeline = arguments.pipeline;
   options.reference = arguments.name;
   options.needs = arguments.layers;
   for (const auto& text : arguments.files) {
-    VERGE_TRY(auto file, placed_file(text));
-    options.files.insert(std::move(file));
+    VERGE_TRY(const auto file, placed_file(text));
+    place_files(options.files, file.first, file.second);
   }
   VERGE_TRY(const auto parts, find_runtime_parts());
+  VERGE_CHECK(check_pipeline(parts.program, arguments.pipeline));
   VERGE_TRY(auto store, packaging::BlobStore::open(context.home.images()));
+  VERGE_TRY(const auto lock, store.lock());
   const bool is_table = context.form == OutputForm::table;
   VERGE_TRY(const auto runtime, ensure_runtime(store, parts, [&](const std::string& line) {
               if (is_table) fmt::print("{}\n", line);
@@ -54,14 +85,13 @@ Status package_pipeline(const Context& context, const PackageArguments& argument
   if (!is_table) {
     context.print({{"reference", options.reference},
                    {"digest", module.manifest.digest},
-                   {"layers", module.layer_names},
+                   {"layers", to_json(module.parts)},
                    {"bytes", module.image_bytes},
                    {"own_bytes", module.layer.descriptor.size_bytes}});
     return Done{};
   }
-  fmt::print("{}  {}\nlayers {}; {} compressed, {} of its own\n", options.reference, module.manifest.digest,
-             fmt::join(module.layer_names, ", "), to_size(module.image_bytes),
-             to_size(module.layer.descriptor.size_bytes));
+  fmt::print("{}  {}\n{} compressed: {}\n", options.reference, module.manifest.digest, to_size(module.image_bytes),
+             layer_sizes(module.parts));
   if (!arguments.archive.empty()) fmt::print("Written: {}\n", arguments.archive.string());
   return Done{};
 }
@@ -141,18 +171,33 @@ void add_package_commands(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<PackageArguments>();
 
   auto* package = app.add_subcommand("package", "Make a module image from a pipeline file")->group("Images");
+  auto* solution = package->add_option("--solution", arguments->solution, "Folder with solution.json: all its images")
+                       ->check(CLI::ExistingDirectory);
   package->add_option("pipeline", arguments->pipeline, "Pipeline file; what it names is added by itself")
-      ->required()
-      ->check(CLI::ExistingFile);
-  package->add_option("--name", arguments->name, "Name of the image: shop/door:1")->required();
+      ->check(CLI::ExistingFile)
+      ->excludes(solution);
+  package->add_option("--name", arguments->name, "Name of the image: shop/door:1")->excludes(solution);
   package->add_option("--file,--model", arguments->files,
                       "PATH=SOURCE: a file or model folder at PATH beside the pipeline; may be repeated");
-  package->add_option("--layer", arguments->layers, "Optional runtime layer: media (FFmpeg); may be repeated");
+  package->add_option(
+      "--layer", arguments->layers,
+      "Runtime layer that no source of the file asks for: media (FFmpeg), which films and cameras bring "
+      "by themselves; may be repeated");
   package->add_option("--out", arguments->archive, "Write it as one file too, as container engines load it");
   package->footer(
       "Examples:\n  verge package door.yaml --name shop/door:1\n"
-      "  verge package door.yaml --name shop/door:1 --model models/people=people/ --layer media --out door.tar");
-  package->callback([&context, arguments] { context.status = package_pipeline(context, *arguments); });
+      "  verge package door.yaml --name shop/door:1 --model models/people=people/ --out door.tar\n"
+      "  verge package --solution examples/first_light -o json");
+  package->callback([&context, arguments] {
+    if (!arguments->solution.empty()) {
+      context.status = package_solution(context, *arguments);
+    } else if (arguments->pipeline.empty() || arguments->name.empty()) {
+      context.status = Error{ErrorCode::invalid_argument,
+                             "name what to package: a pipeline file with --name, or a folder with --solution"};
+    } else {
+      context.status = package_pipeline(context, *arguments);
+    }
+  });
 
   auto* image =
       app.add_subcommand("image", "Images on this machine and in the hub")->group("Images")->require_subcommand(1);

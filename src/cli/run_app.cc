@@ -42,6 +42,18 @@ std::pair<const CLI::App*, std::string> wrong_word(const CLI::App& app, const st
   return {nullptr, {}};
 }
 
+/// The library's words, except where they hide which word is wrong, or that a file is missing.
+Error named_error(const CLI::ParseError& error, const std::vector<std::string>& words) {
+  const std::string text = error.what();
+  if (dynamic_cast<const CLI::ValidationError*>(&error) != nullptr && text.find("does not exist") != std::string::npos)
+    return {ErrorCode::not_found, text};
+  const bool has_command =
+      std::any_of(words.begin(), words.end(), [](const auto& word) { return !word.starts_with('-'); });
+  if (!has_command && !words.empty())
+    return {ErrorCode::invalid_argument, fmt::format("\"{}\" alone is no command; see --help", words.front())};
+  return {ErrorCode::invalid_argument, text + "; see --help"};
+}
+
 int print_error(const Error& error, OutputForm form) {
   if (form == OutputForm::json) {
     fmt::print(stderr, "{}\n", to_text({{"error", {{"code", name_of(error.code)}, {"message", error.message}}}}));
@@ -85,6 +97,10 @@ std::string nearest_command(const CLI::App& app, const std::vector<std::string>&
     least = distance;
     nearest = command->get_name();
   }
+  if (nearest.empty() && word.size() >= 3) {
+    for (const auto* command : visible_commands(*group))
+      if (command->get_name().starts_with(word)) nearest = command->get_name();
+  }
   return nearest;
 }
 
@@ -95,8 +111,7 @@ int run_app(CLI::App& app, const Context& context, int count, const char* const*
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     const auto [group, word] = wrong_word(app, given);
-    if (group == nullptr)
-      return print_error({ErrorCode::invalid_argument, std::string(error.what()) + "; see --help"}, context.form);
+    if (group == nullptr) return print_error(named_error(error, given), context.form);
     const auto nearest = nearest_command(app, given);
     const auto hint = nearest.empty() ? std::string("see --help") : fmt::format("did you mean \"{}\"?", nearest);
     return print_error({ErrorCode::invalid_argument, fmt::format("there is no command \"{}\"; {}", word, hint)},

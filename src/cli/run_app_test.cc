@@ -1,6 +1,7 @@
 #include "cli/run_app.h"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "base/disk.h"
@@ -46,9 +47,9 @@ TEST_F(CommandLineTest, SuggestsTheNearestCommand) {
     std::vector<std::string> words;
     const char* nearest;
   };
-  for (const Row& row :
-       {Row{{"staus"}, "status"}, Row{{"deivce", "list"}, "device"}, Row{{"device", "lst"}, "list"},
-        Row{{"device", "list"}, ""}, Row{{"xyzzy"}, ""}, Row{{"-o", "json", "dwn"}, "down"}, Row{{"u"}, "up"}}) {
+  for (const Row& row : {Row{{"staus"}, "status"}, Row{{"deivce", "list"}, "device"}, Row{{"device", "lst"}, "list"},
+                         Row{{"deploy"}, "deployment"}, Row{{"device", "list"}, ""}, Row{{"xyzzy"}, ""},
+                         Row{{"-o", "json", "dwn"}, "down"}, Row{{"u"}, "up"}}) {
     EXPECT_EQ(nearest_command(app_, row.words), row.nearest) << row.words.front();
   }
 }
@@ -56,6 +57,13 @@ TEST_F(CommandLineTest, SuggestsTheNearestCommand) {
 TEST_F(CommandLineTest, AnUnknownCommandIsExitCodeTwo) {
   EXPECT_EQ(run({"staus"}), 2);
   EXPECT_EQ(errors_, "verge: there is no command \"staus\"; did you mean \"status\"?\n");
+}
+
+TEST_F(CommandLineTest, AnUnknownOptionAloneIsNamed) {
+  EXPECT_EQ(run({"--frobnicate"}), 2);
+  EXPECT_THAT(errors_, HasSubstr("\"--frobnicate\""));
+  EXPECT_EQ(run({}), 2);
+  EXPECT_THAT(errors_, HasSubstr("--help"));
 }
 
 TEST_F(CommandLineTest, AMissingArgumentIsExitCodeTwo) {
@@ -122,7 +130,17 @@ TEST_F(CommandLineTest, CompletionIsSoundBashAndKnowsTheCommands) {
   EXPECT_EQ(words->output, "deployment device\n");
 }
 
-TEST_F(CommandLineTest, RunNeedsAFileThatIsThere) { EXPECT_EQ(run({"run", "/nowhere/door.yaml"}), 2); }
+TEST_F(CommandLineTest, AFileThatIsNotThereIsExitCodeThree) {
+  for (const std::vector<const char*>& words : {std::vector<const char*>{"run", "/nowhere/door.yaml"},
+                                                {"train", "telemetry", "/nowhere/pump.csv", "--out", "m"},
+                                                {"model", "import", "/nowhere/door.onnx", "--out", "m"},
+                                                {"model", "inspect", "/nowhere"},
+                                                {"up", "--solution", "/nowhere"},
+                                                {"check", "--truth", "/nowhere"}}) {
+    EXPECT_EQ(run(words), 3) << words.front();
+    EXPECT_THAT(errors_, HasSubstr("/nowhere")) << words.front();
+  }
+}
 
 TEST_F(CommandLineTest, PackagedFilesMustBeThere) {
   const auto pipeline = folder_.path() / "door.yaml";
@@ -132,10 +150,32 @@ TEST_F(CommandLineTest, PackagedFilesMustBeThere) {
 }
 
 TEST_F(CommandLineTest, TrainingOnNothingSaysWhy) {
-  const auto table = folder_.path() / "empty.csv";
-  ASSERT_TRUE(write_file(table, "time,a\n2026-01-01T00:00:00Z,1\n"));
-  EXPECT_EQ(run({"train", "telemetry", table.c_str(), "--out", (folder_.path() / "model").c_str()}), 2);
-  EXPECT_THAT(errors_, HasSubstr("I cannot learn this, because"));
+  struct Row {
+    const char* name;
+    std::string text;
+    const char* because;
+  };
+  std::string constant = "time,a,b\n";
+  for (int row = 0; row < 600; ++row) constant += fmt::format("{},3,7\n", 1'700'000'000 + row);
+  for (const Row& row :
+       {Row{"one row", "time,a\n2026-01-01T00:00:00Z,1\n", "there is only one row"},
+        Row{"empty", "", "there are no rows"}, Row{"only a header", "time,a,b\n", "there are no rows"},
+        Row{"binary",
+            std::string("\x7f"
+                        "ELF\0\0\1\2\n\0\3",
+                        11),
+            "is not a text table"},
+        Row{"no time", "a,b\n1,2\n3,4\n", "no column holds a time"},
+        Row{"text only", "time,state\n2026-01-01T00:00:00Z,on\n2026-01-01T00:00:01Z,off\n", "no column with numbers"},
+        Row{"constant", constant, "no sensor changes"},
+        Row{"one name twice", "time,a,a\n2026-01-01T00:00:00Z,1,2\n", "two columns are called"}}) {
+    SCOPED_TRACE(row.name);
+    const auto table = folder_.path() / "table.csv";
+    ASSERT_TRUE(write_file(table, row.text));
+    EXPECT_EQ(run({"train", "telemetry", table.c_str(), "--out", (folder_.path() / "model").c_str()}), 2);
+    EXPECT_THAT(errors_, HasSubstr("I cannot learn this, because"));
+    EXPECT_THAT(errors_, HasSubstr(row.because));
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "cli/runtime_layers.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@ namespace {
 
 using std::filesystem::path;
 
+constexpr std::chrono::seconds kCheckMax{20};
 constexpr int kFoldersUp = 4;  // build/release/bin lies three below the sources.
 
 /// LICENSE of the tree that holds the program, or the copyright file of an installed package.
@@ -51,6 +53,21 @@ path find_onnxruntime() {
   if (!std::filesystem::exists(cached)) return {};
   setenv("VERGE_ONNXRUNTIME", cached.c_str(), 0);
   return cached;
+}
+
+Status check_pipeline(const path& program, const path& pipeline) {
+  VERGE_TRY(auto checked,
+            run_process({.arguments = {program.string(), "--check", "--pipeline", pipeline.string()}}, kCheckMax));
+  if (checked.exit_code == 0) return Done{};
+  auto& said = checked.output;
+  said.erase(said.find_last_not_of(" \n") + 1);
+  const std::string name = program.filename().string() + ": ";
+  if (said.starts_with(name)) said.erase(0, name.size());
+  for (const auto code : {ErrorCode::invalid_argument, ErrorCode::not_found}) {
+    if (checked.exit_code == exit_code_of(code)) return Error{code, said};
+  }
+  return Error{ErrorCode::internal, fmt::format("{} ended with code {} when it read {}: {}", program.string(),
+                                                checked.exit_code, pipeline.string(), said)};
 }
 
 Result<RuntimeParts> find_runtime_parts() {

@@ -22,6 +22,9 @@ struct RuntimeParts {
 /// Beside the running program, in $VERGE_ONNXRUNTIME and in the cache. Errors: not_found naming the part and what
 /// brings it.
 Result<RuntimeParts> find_runtime_parts();
+/// Lets verge-infer read the pipeline file, so that a mistake is said here and not by a container. Errors:
+/// invalid_argument with file, line, column and what is allowed; not_found.
+Status check_pipeline(const std::filesystem::path& program, const std::filesystem::path& pipeline);
 /// $VERGE_ONNXRUNTIME, else the cache's, if it is there; sets the variable for this process and its children when it is
 /// not set.
 std::filesystem::path find_onnxruntime();

@@ -1,18 +1,11 @@
 #include "connectors/film.h"
 
-#include <fmt/format.h>
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/imgutils.h>
-#include <libswscale/swscale.h>
-}
-
 #include <atomic>
+#include <fmt/format.h>
 #include <thread>
 
 #include "base/json.h"
+#include "connectors/ffmpeg_library.h"
 
 namespace verge::connectors {
 namespace {
@@ -26,20 +19,15 @@ constexpr auto kStopCheck = std::chrono::milliseconds(100);
 constexpr std::int64_t kRestartDelayUs = 200'000;  // Pictures under way get through before a restart.
 
 struct Free {
-  void operator()(AVFormatContext* context) const { avformat_close_input(&context); }
-  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
-  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
-  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
-  void operator()(SwsContext* context) const { sws_freeContext(context); }
+  const FfmpegLibrary* ffmpeg = nullptr;
+  void operator()(AVFormatContext* context) const { ffmpeg->avformat_close_input(&context); }
+  void operator()(AVCodecContext* context) const { ffmpeg->avcodec_free_context(&context); }
+  void operator()(AVFrame* frame) const { ffmpeg->av_frame_free(&frame); }
+  void operator()(AVPacket* packet) const { ffmpeg->av_packet_free(&packet); }
+  void operator()(SwsContext* context) const { ffmpeg->sws_freeContext(context); }
 };
 template <class T>
 using Owned = std::unique_ptr<T, Free>;
-
-std::string words_for(int code) {
-  char words[AV_ERROR_MAX_STRING_SIZE] = {};
-  av_strerror(code, words, sizeof words);
-  return words;
-}
 
 bool is_yuv420(const AVFrame& frame) {
   return (frame.format == AV_PIX_FMT_YUV420P || frame.format == AV_PIX_FMT_YUVJ420P) && frame.linesize[0] > 0;
@@ -60,40 +48,42 @@ std::shared_ptr<Frame> view_of(std::shared_ptr<AVFrame> picture, bool is_full_ra
 
 class FfmpegReader final : public FilmReader {
  public:
+  explicit FfmpegReader(const FfmpegLibrary& ffmpeg) : ffmpeg_(ffmpeg) {}
+
   Status open_file(const std::filesystem::path& path) {
     path_ = path.string();
     AVFormatContext* format = nullptr;
-    if (const int code = avformat_open_input(&format, path_.c_str(), nullptr, nullptr); code < 0) {
+    if (const int code = ffmpeg_.avformat_open_input(&format, path_.c_str(), nullptr, nullptr); code < 0) {
       return failure(code == AVERROR(ENOENT) ? ErrorCode::not_found : ErrorCode::corrupt, words_for(code));
     }
-    format_.reset(format);
-    if (const int code = avformat_find_stream_info(format, nullptr); code < 0) {
+    format_ = own(format);
+    if (const int code = ffmpeg_.avformat_find_stream_info(format, nullptr); code < 0) {
       return failure(ErrorCode::corrupt, words_for(code));
     }
     const AVCodec* codec = nullptr;
-    stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    stream_ = ffmpeg_.av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
     if (stream_ < 0 || codec == nullptr) return failure(ErrorCode::invalid_argument, "there is no film in it");
-    decoder_.reset(avcodec_alloc_context3(codec));
-    packet_.reset(av_packet_alloc());
+    decoder_ = own(ffmpeg_.avcodec_alloc_context3(codec));
+    packet_ = own(ffmpeg_.av_packet_alloc());
     if (!decoder_ || !packet_) return failure(ErrorCode::limit, "no memory");
     decoder_->thread_count = 1;  // Frame threads would hold pictures back.
     const AVStream& stream = *format->streams[stream_];
-    if (const int code = avcodec_parameters_to_context(decoder_.get(), stream.codecpar); code < 0) {
+    if (const int code = ffmpeg_.avcodec_parameters_to_context(decoder_.get(), stream.codecpar); code < 0) {
       return failure(ErrorCode::corrupt, words_for(code));
     }
-    if (const int code = avcodec_open2(decoder_.get(), codec, nullptr); code < 0) {
+    if (const int code = ffmpeg_.avcodec_open2(decoder_.get(), codec, nullptr); code < 0) {
       return failure(ErrorCode::invalid_argument, words_for(code));
     }
-    const AVRational rate = av_guess_frame_rate(format, format->streams[stream_], nullptr);
-    step_us_ = rate.num > 0 && rate.den > 0 ? av_rescale(1'000'000, rate.den, rate.num) : 40'000;
+    const AVRational rate = ffmpeg_.av_guess_frame_rate(format, format->streams[stream_], nullptr);
+    step_us_ = rate.num > 0 && rate.den > 0 ? ffmpeg_.av_rescale(1'000'000, rate.den, rate.num) : 40'000;
     return Done{};
   }
 
   Result<std::optional<Picture>> next() override {
     for (int broken = 0; broken < kBrokenPicturesMax;) {
-      Owned<AVFrame> frame(av_frame_alloc());
+      auto frame = own(ffmpeg_.av_frame_alloc());
       if (!frame) return failure(ErrorCode::limit, "no memory");
-      const int code = avcodec_receive_frame(decoder_.get(), frame.get());
+      const int code = ffmpeg_.avcodec_receive_frame(decoder_.get(), frame.get());
       if (code == 0) {
         VERGE_TRY(Picture picture, picture_of(std::move(frame)));
         return std::optional(std::move(picture));
@@ -109,9 +99,9 @@ class FfmpegReader final : public FilmReader {
   }
 
   Status rewind() override {
-    const int code = av_seek_frame(format_.get(), stream_, 0, AVSEEK_FLAG_BACKWARD);
+    const int code = ffmpeg_.av_seek_frame(format_.get(), stream_, 0, AVSEEK_FLAG_BACKWARD);
     if (code < 0) return failure(ErrorCode::corrupt, "begin again: " + words_for(code));
-    avcodec_flush_buffers(decoder_.get());
+    ffmpeg_.avcodec_flush_buffers(decoder_.get());
     is_at_end_ = false;
     first_us_ = -1;
     last_us_ = -1;
@@ -119,6 +109,17 @@ class FfmpegReader final : public FilmReader {
   }
 
  private:
+  template <class T>
+  Owned<T> own(T* object) const {
+    return Owned<T>(object, Free{&ffmpeg_});
+  }
+
+  std::string words_for(int code) const {
+    char words[AV_ERROR_MAX_STRING_SIZE] = {};
+    ffmpeg_.av_strerror(code, words, sizeof words);
+    return words;
+  }
+
   Error failure(ErrorCode code, std::string_view words) const {
     return Error{code, fmt::format("read film {}: {}", path_, words)};
   }
@@ -127,14 +128,14 @@ class FfmpegReader final : public FilmReader {
   bool feed() {
     if (is_at_end_) return false;
     for (;;) {
-      const int code = av_read_frame(format_.get(), packet_.get());
+      const int code = ffmpeg_.av_read_frame(format_.get(), packet_.get());
       if (code < 0) {
         is_at_end_ = true;
-        return avcodec_send_packet(decoder_.get(), nullptr) == 0;
+        return ffmpeg_.avcodec_send_packet(decoder_.get(), nullptr) == 0;
       }
       const bool is_ours = packet_->stream_index == stream_;
-      const bool is_taken = is_ours && avcodec_send_packet(decoder_.get(), packet_.get()) == 0;
-      av_packet_unref(packet_.get());
+      const bool is_taken = is_ours && ffmpeg_.avcodec_send_packet(decoder_.get(), packet_.get()) == 0;
+      ffmpeg_.av_packet_unref(packet_.get());
       if (is_ours) return is_taken;
     }
   }
@@ -143,7 +144,7 @@ class FfmpegReader final : public FilmReader {
     std::int64_t time_us = last_us_ < 0 ? 0 : last_us_ + step_us_;
     if (frame.best_effort_timestamp != AV_NOPTS_VALUE) {
       const AVRational base = format_->streams[stream_]->time_base;
-      const std::int64_t stamp_us = av_rescale_q(frame.best_effort_timestamp, base, AVRational{1, 1'000'000});
+      const std::int64_t stamp_us = ffmpeg_.av_rescale_q(frame.best_effort_timestamp, base, AVRational{1, 1'000'000});
       if (first_us_ < 0) first_us_ = stamp_us;
       time_us = stamp_us - first_us_;
     }
@@ -155,20 +156,22 @@ class FfmpegReader final : public FilmReader {
     const std::int64_t time_us = time_of(*frame);
     const bool is_full = frame->color_range == AVCOL_RANGE_JPEG || frame->format == AV_PIX_FMT_YUVJ420P;
     if (is_yuv420(*frame)) return Picture{view_of(std::shared_ptr<AVFrame>(std::move(frame)), is_full), time_us};
-    Owned<AVFrame> converted(av_frame_alloc());
+    auto converted = own(ffmpeg_.av_frame_alloc());
     if (!converted) return failure(ErrorCode::limit, "no memory");
     converted->width = frame->width;
     converted->height = frame->height;
     converted->format = AV_PIX_FMT_YUV420P;
-    if (av_frame_get_buffer(converted.get(), 64) < 0) return failure(ErrorCode::limit, "no memory");
-    scaler_.reset(sws_getCachedContext(scaler_.release(), frame->width, frame->height,
-                                       static_cast<AVPixelFormat>(frame->format), frame->width, frame->height,
-                                       AV_PIX_FMT_YUV420P, SWS_BILINEAR, nullptr, nullptr, nullptr));
+    if (ffmpeg_.av_frame_get_buffer(converted.get(), 64) < 0) return failure(ErrorCode::limit, "no memory");
+    scaler_ = own(ffmpeg_.sws_getCachedContext(scaler_.release(), frame->width, frame->height,
+                                               static_cast<AVPixelFormat>(frame->format), frame->width, frame->height,
+                                               AV_PIX_FMT_YUV420P, SWS_BILINEAR, nullptr, nullptr, nullptr));
     if (!scaler_) return failure(ErrorCode::invalid_argument, "its pixel format cannot be converted");
-    sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, converted->data, converted->linesize);
+    ffmpeg_.sws_scale(scaler_.get(), frame->data, frame->linesize, 0, frame->height, converted->data,
+                      converted->linesize);
     return Picture{view_of(std::shared_ptr<AVFrame>(std::move(converted)), is_full), time_us};
   }
 
+  const FfmpegLibrary& ffmpeg_;
   std::string path_;
   Owned<AVFormatContext> format_;
   Owned<AVCodecContext> decoder_;
@@ -277,8 +280,8 @@ class FilmSource final : public pipeline::Source {
 }  // namespace
 
 Result<std::unique_ptr<FilmReader>> FilmReader::open(const std::filesystem::path& path) {
-  av_log_set_level(AV_LOG_FATAL);  // Its words reach us as error codes.
-  auto reader = std::make_unique<FfmpegReader>();
+  VERGE_TRY(const FfmpegLibrary* ffmpeg, open_ffmpeg());
+  auto reader = std::make_unique<FfmpegReader>(*ffmpeg);
   VERGE_CHECK(reader->open_file(path));
   return std::unique_ptr<FilmReader>(std::move(reader));
 }

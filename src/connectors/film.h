@@ -26,7 +26,7 @@ struct FilmOptions {
 /// Threads: used by one thread at a time.
 class FilmReader {
  public:
-  /// Errors: not_found, invalid_argument (no video in it, no decoder), corrupt.
+  /// Errors: not_found, invalid_argument (no video in it, no decoder), corrupt. FFmpeg missing is not_found, too.
   static Result<std::unique_ptr<FilmReader>> open(const std::filesystem::path& path);
   virtual ~FilmReader() = default;
   struct Picture {

@@ -7,8 +7,8 @@
 
 #include "base/bytes.h"
 #include "base/guarded.h"
-#include "base/http_client.h"
 #include "base/json.h"
+#include "base/local_http.h"
 #include "base/log.h"
 #include "connectors/event_queue.h"
 #include "connectors/event_stamp.h"
@@ -49,7 +49,8 @@ Result<std::string> text_of(Result<HttpResponse> response, std::string_view doin
 }
 
 Result<std::string> fetch_trust_bundle(const ModuleEnvironment& environment) {
-  return text_of(fetch(workload_call(environment, "GET", "/trust-bundle")), "get the trust bundle", "certificate");
+  return text_of(fetch_local(workload_call(environment, "GET", "/trust-bundle")), "get the trust bundle",
+                 "certificate");
 }
 
 Result<std::string> fetch_token(const ModuleEnvironment& environment, std::int64_t end_s) {
@@ -61,7 +62,7 @@ Result<std::string> fetch_token(const ModuleEnvironment& environment, std::int64
   call.headers.set("Content-Type", "application/json");
   call.body = to_text(Json{
       {"keyId", "primary"}, {"algo", "HMACSHA256"}, {"data", to_base64(contract::sas_signing_text(resource, end_s))}});
-  VERGE_TRY(const std::string signature, text_of(fetch(call), "have a token signed", "digest"));
+  VERGE_TRY(const std::string signature, text_of(fetch_local(call), "have a token signed", "digest"));
   return contract::sas_from_signature(resource, signature, end_s);
 }
 
@@ -333,6 +334,10 @@ struct ModuleClient::Impl : std::enable_shared_from_this<Impl> {
     properties.set("$.on", outgoing.output);
     properties.set("$.ct", "application/json");
     properties.set("$.ce", "utf-8");
+    // With it the router knows an event that it stored before its acknowledgement was lost.
+    properties.set("$.mid", outgoing.event.id);
+    // Routes can ask for it, and a full outbox spares alarms.
+    if (outgoing.event.severity != "info") properties.set("severity", outgoing.event.severity);
     const std::string topic =
         contract::telemetry_topic({options.environment.device, options.environment.module}, properties);
     ++in_flight;

@@ -211,6 +211,55 @@ std::vector<std::string> BlobStore::digests() const {
   return found;
 }
 
+Result<std::uint64_t> BlobStore::sweep(const std::vector<std::string>& manifests, const std::set<std::string>& others) {
+  std::set<std::string> needed = others;
+  for (const auto& digest : manifests) {
+    if (!has(digest)) continue;
+    auto text = read(digest, document_bytes_max);
+    auto manifest = text ? parse_manifest(*text) : Result<Manifest>(text.error());
+    if (!manifest) return std::move(manifest).error().within(fmt::format("sweep images: manifest {}", digest));
+    needed.insert(digest);
+    needed.insert(manifest->config.digest);
+    for (const auto& layer : manifest->layers) needed.insert(layer.digest);
+  }
+  std::uint64_t freed_bytes = 0;
+  for (const auto& digest : digests()) {
+    if (needed.contains(digest)) continue;
+    VERGE_TRY(const auto bytes, size_of(digest));
+    VERGE_CHECK(remove(digest));
+    freed_bytes += bytes;
+  }
+  return freed_bytes;
+}
+
+std::uint64_t BlobStore::discard_partials(std::chrono::seconds age_min) {
+  std::uint64_t freed_bytes = 0;
+  std::error_code error;
+  const auto now = fs::file_time_type::clock::now();
+  for (fs::directory_iterator entry(folder_ / "partial", error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code gone;
+    const auto written = fs::last_write_time(entry->path(), gone);
+    const auto bytes = fs::file_size(entry->path(), gone);
+    if (gone || now - written < age_min) continue;
+    if (fs::remove(entry->path(), gone)) freed_bytes += bytes;
+  }
+  return freed_bytes;
+}
+
+StoreLock::~StoreLock() {
+  if (file_ >= 0) ::close(file_);
+}
+
+Result<StoreLock> BlobStore::lock() const {
+  const auto path = folder_ / "lock";
+  const int file = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  if (file < 0) return from_errno("create", path);
+  StoreLock held(file);
+  while (::flock(file, LOCK_EX) != 0)
+    if (errno != EINTR) return from_errno("lock", path);
+  return held;
+}
+
 Result<Index> BlobStore::index() const {
   VERGE_TRY(const auto text, read_file(folder_ / "index.json"));
   auto index = parse_index(text);

@@ -6,10 +6,12 @@
 // Threads: blobs may be added and read from any thread and process; index changes from one thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +45,18 @@ class BlobWriter {
   std::unique_ptr<State> state_;
 };
 
+/// Held until destroyed.
+class StoreLock {
+ public:
+  explicit StoreLock(int file) : file_(file) {}
+  ~StoreLock();
+  StoreLock(StoreLock&& other) noexcept : file_(other.file_) { other.file_ = -1; }
+  StoreLock& operator=(StoreLock&&) = delete;
+
+ private:
+  int file_;
+};
+
 class BlobStore {
  public:
   /// Makes the folder when it is missing. Errors: unavailable, limit.
@@ -63,6 +77,14 @@ class BlobStore {
   Result<std::string> read(std::string_view digest, std::size_t bytes_max = 16U << 20U) const;
   Status remove(std::string_view digest);
   std::vector<std::string> digests() const;
+  /// Removes every blob that neither belongs to one of these images (their manifests' digests; one that is not here is
+  /// passed over) nor is named in `others`. Returns the freed bytes. Who adds blobs meanwhile holds the same lock.
+  /// Errors: corrupt (a manifest cannot be read: nothing was removed), unavailable.
+  Result<std::uint64_t> sweep(const std::vector<std::string>& manifests, const std::set<std::string>& others = {});
+  /// Removes what interrupted writers left, if nothing was written to it for so long. Returns the freed bytes.
+  std::uint64_t discard_partials(std::chrono::seconds age_min);
+  /// Waits until no other process has it; for work that adds blobs now and names them later, and for sweep.
+  Result<StoreLock> lock() const;
 
   /// Names in index.json: "verge/vision:1" → manifest. Setting a name replaces it.
   Status set_reference(std::string_view name, const Descriptor& manifest);

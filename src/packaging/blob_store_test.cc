@@ -1,10 +1,13 @@
 #include "packaging/blob_store.h"
 
+#include <atomic>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <thread>
 
 #include "base/disk.h"
 #include "base/temporary_folder.h"
+#include "packaging/image_builder.h"
 
 namespace verge::packaging {
 namespace {
@@ -126,6 +129,64 @@ TEST(BlobStore, SaysWhyItCannotOpen) {
   const auto store = BlobStore::open("/proc/nothing/here");
   ASSERT_FALSE(store);
   EXPECT_THAT(store.error().message, HasSubstr("/proc/nothing/here"));
+}
+
+TEST(BlobStoreSweep, KeepsWhatAnImageNeeds) {
+  const TemporaryFolder folder;
+  auto store = *BlobStore::open(folder.path());
+  const auto shared = *store.add("shared layer", media_types::layer_gzip);
+  const auto image_of = [&](const std::string& own) {
+    Image image;
+    image.layers = {{shared, shared.digest, 1}, {*store.add(own, media_types::layer_gzip), shared.digest, 1}};
+    return write_image(store, image)->digest;
+  };
+  const auto old_image = image_of("old layer");
+  const auto new_image = image_of("new layer");
+  const auto other = store.add("a blob of something else", "")->digest;
+  ASSERT_EQ(store.digests().size(), 7U) << "the images have the same configuration";
+  const std::string absent = "sha256:" + std::string(64, '0');
+  const auto freed = store.sweep({new_image, absent}, {other});
+  ASSERT_TRUE(freed) << freed.error().message;
+  EXPECT_GT(*freed, std::string_view("old layer").size());
+  EXPECT_EQ(store.digests().size(), 5U);
+  EXPECT_TRUE(read_image(store, new_image));
+  EXPECT_FALSE(store.has(old_image));
+  EXPECT_EQ(*store.sweep({new_image}, {other}), 0U);
+  // A manifest that cannot be read might need anything.
+  EXPECT_FALSE(store.sweep({other}));
+  EXPECT_TRUE(read_image(store, new_image));
+  ASSERT_TRUE(store.sweep({}));
+  EXPECT_TRUE(store.digests().empty());
+}
+
+TEST(BlobStoreSweep, DiscardsWhatWasBegunLongAgo) {
+  const TemporaryFolder folder;
+  auto store = *BlobStore::open(folder.path());
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  {
+    auto begun = *store.resume(digest);
+    ASSERT_TRUE(begun.write("half"));
+  }
+  EXPECT_EQ(store.discard_partials(std::chrono::hours(1)), 0U);
+  EXPECT_EQ(store.resume(digest)->size_bytes(), 4U);
+  EXPECT_EQ(store.discard_partials(std::chrono::seconds(0)), 4U);
+  EXPECT_EQ(store.resume(digest)->size_bytes(), 0U);
+}
+
+TEST(BlobStoreSweep, OneAtATime) {
+  const TemporaryFolder folder;
+  const auto store = *BlobStore::open(folder.path());
+  std::optional<StoreLock> lock(*store.lock());
+  std::atomic<bool> is_taken = false;
+  std::thread other([&] {
+    EXPECT_TRUE(store.lock());
+    is_taken = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(is_taken);
+  lock.reset();
+  other.join();
+  EXPECT_TRUE(is_taken);
 }
 
 }  // namespace

@@ -213,6 +213,28 @@ Result<Closure> find_closure(const std::vector<fs::path>& files, const ClosureOp
   return closure;
 }
 
+Result<Closure> find_named_closure(const std::vector<std::string>& names, std::string_view architecture,
+                                   const ClosureOptions& options) {
+  const Search search(options);
+  ElfInfo program;
+  program.architecture = architecture;
+  Closure closure;
+  std::vector<fs::path> sources;
+  for (const auto& name : names) {
+    const auto found = search.find(name, program, options.root / "program");
+    if (!found) {
+      return Error{ErrorCode::not_found,
+                   fmt::format("{} ({}) is in none of the library folders below \"{}\"; install its package", name,
+                               architecture, options.root.string())};
+    }
+    closure[found->path] = found->source;
+    sources.push_back(found->source);
+  }
+  VERGE_TRY(auto needed, find_closure(sources, options));
+  closure.merge(needed);
+  return closure;
+}
+
 namespace {
 
 /// dpkg knows a file by the path its package used, which may lack the /usr of merged systems.

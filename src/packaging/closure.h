@@ -38,6 +38,11 @@ using Closure = std::map<std::string, std::filesystem::path>;
 /// Errors: not_found: "verge-infer needs libx.so.1, which is in none of …".
 Result<Closure> find_closure(const std::vector<std::filesystem::path>& files, const ClosureOptions& options = {});
 
+/// The same for libraries that a program opens by name at run time, which are in no closure: they and all they need.
+/// Errors: not_found naming the library.
+Result<Closure> find_named_closure(const std::vector<std::string>& names, std::string_view architecture,
+                                   const ClosureOptions& options = {});
+
 struct PackageNotice {
   std::string name, version;  ///< Debian's, or what the caller says for files that are no package's.
   std::string licence_file;   ///< In the image: "/usr/share/doc/libc6/copyright"

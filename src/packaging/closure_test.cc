@@ -94,6 +94,19 @@ TEST(FindClosure, LooksIntoAnotherRoot) {
   for (const auto& [path, source] : *there) EXPECT_THAT(source.string(), HasSubstr(root.path().string()));
 }
 
+TEST(FindNamedClosure, BringsALibraryAndWhatItNeeds) {
+  const auto architecture = read_elf(self)->architecture;
+  const auto closure = find_named_closure({"libstdc++.so.6"}, architecture);
+  ASSERT_TRUE(closure) << closure.error().message;
+  for (const auto* name : {"libstdc++.so.6", "libc.so.6", "libgcc_s.so.1"})
+    EXPECT_THAT(names_in(*closure), Contains(name));
+  const auto missing = find_named_closure({"libnothing.so.1"}, architecture);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::not_found);
+  EXPECT_THAT(missing.error().message, HasSubstr("libnothing.so.1"));
+  EXPECT_TRUE(find_named_closure({}, architecture)->empty());
+}
+
 TEST(FindPackages, NamesTheOwners) {
   const auto closure = find_closure({self});
   ASSERT_TRUE(closure) << closure.error().message;

@@ -50,10 +50,11 @@ bool leaves_folder(std::string_view path) {
   return !normal.empty() && *normal.begin() == "..";
 }
 
-/// True when `path` is one of the given files or lies in a given folder.
+/// True when `path` is one of the given files, lies in a given folder, or is a folder of given files.
 bool is_given(const std::string& path, const std::map<std::string, fs::path>& files) {
-  return std::any_of(files.begin(), files.end(),
-                     [&](const auto& file) { return path == file.first || path.starts_with(file.first + "/"); });
+  return std::any_of(files.begin(), files.end(), [&](const auto& file) {
+    return path == file.first || path.starts_with(file.first + "/") || file.first.starts_with(path + "/");
+  });
 }
 
 Status add_named_files(const PackageOptions& options, const std::string& yaml, LayerWriter& layer) {
@@ -85,20 +86,22 @@ Status add_given_files(const PackageOptions& options, LayerWriter& layer) {
   return Done{};
 }
 
-Result<Layer> build_module_layer(BlobStore& store, const PackageOptions& options) {
-  VERGE_TRY(auto yaml, read_file(options.pipeline, pipeline_bytes_max));
+Result<Layer> build_module_layer(BlobStore& store, const PackageOptions& options, const std::string& yaml) {
   LayerWriter layer;
   VERGE_CHECK(add_named_files(options, yaml, layer));
   VERGE_CHECK(add_given_files(options, layer));
-  VERGE_CHECK(layer.add_bytes(fmt::format("{}/pipeline.yaml", module_folder), std::move(yaml)));
+  VERGE_CHECK(layer.add_bytes(fmt::format("{}/pipeline.yaml", module_folder), yaml));
   return layer.write(store);
 }
 
-bool is_optional(std::string_view name) { return name == "media"; }
+bool contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
 
-/// The layers to use, lowest first; every library that one needs must be in one of them.
-Result<std::vector<const RuntimeLayer*>> choose_layers(const Runtime& runtime, const std::vector<std::string>& needs) {
-  for (const auto& name : needs)
+/// The layers to use, lowest first.
+Result<std::vector<const RuntimeLayer*>> choose_layers(const Runtime& runtime, const PackageOptions& options,
+                                                       const std::vector<std::string>& kinds) {
+  for (const auto& name : options.needs)
     if (!runtime.find(name)) {
       std::string known;
       for (const auto& layer : runtime.layers) known += (known.empty() ? "" : ", ") + layer.name;
@@ -106,51 +109,62 @@ Result<std::vector<const RuntimeLayer*>> choose_layers(const Runtime& runtime, c
                    fmt::format("there is no runtime layer \"{}\"; there are {}", name, known)};
     }
   std::vector<const RuntimeLayer*> chosen;
-  std::set<std::string> provided;
   for (const auto& layer : runtime.layers) {
-    if (is_optional(layer.name) && std::find(needs.begin(), needs.end(), layer.name) == needs.end()) continue;
-    chosen.push_back(&layer);
-    provided.insert(layer.provides.begin(), layer.provides.end());
+    const auto& wanted_by = layer.for_sources;
+    const bool is_wanted =
+        wanted_by.empty() || contains(options.needs, layer.name) ||
+        std::any_of(kinds.begin(), kinds.end(), [&](const auto& kind) { return contains(wanted_by, kind); });
+    if (is_wanted) chosen.push_back(&layer);
   }
-  for (const auto* layer : chosen)
-    for (const auto& library : layer->needs) {
-      if (provided.contains(library) || library.starts_with("ld-linux-")) continue;
-      for (const auto& other : runtime.layers)
-        if (std::find(other.provides.begin(), other.provides.end(), library) != other.provides.end())
-          return Error{ErrorCode::invalid_argument,
-                       fmt::format("the {} layer needs {}, which is in the layer \"{}\"; add it "
-                                   "to the needs",
-                                   layer->name, library, other.name)};
-    }
   return chosen;
+}
+
+Result<YAML::Node> load_yaml(std::string_view yaml, std::string_view file_name) {
+  try {
+    return YAML::Load(std::string(yaml));
+  } catch (const YAML::Exception& error) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}:{}:{}: {}", file_name, error.mark.line + 1, error.mark.column + 1, error.msg)};
+  }
 }
 
 }  // namespace
 
 Result<std::vector<NamedFile>> find_named_files(std::string_view yaml, std::string_view file_name) {
+  VERGE_TRY(const auto root, load_yaml(yaml, file_name));
   std::vector<NamedFile> found;
-  try {
-    collect(YAML::Load(std::string(yaml)), {}, 0, found);
-  } catch (const YAML::Exception& error) {
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("{}:{}:{}: {}", file_name, error.mark.line + 1, error.mark.column + 1, error.msg)};
-  }
+  collect(root, {}, 0, found);
   return found;
+}
+
+Result<std::vector<std::string>> find_source_kinds(std::string_view yaml, std::string_view file_name) {
+  VERGE_TRY(const auto root, load_yaml(yaml, file_name));
+  std::set<std::string> kinds;
+  // A member that is not there is no node at all: only IsDefined may be asked.
+  const YAML::Node sources = root.IsMap() ? root["sources"] : YAML::Node();
+  if (sources.IsDefined() && sources.IsMap())
+    for (const auto& source : sources) {
+      const YAML::Node kind = source.second.IsMap() ? source.second["kind"] : YAML::Node();
+      if (kind.IsDefined() && kind.IsScalar()) kinds.insert(kind.Scalar());
+    }
+  return std::vector<std::string>(kinds.begin(), kinds.end());
 }
 
 Result<PackagedModule> package_module(BlobStore& store, const Runtime& runtime, const PackageOptions& options) {
   VERGE_TRY(const auto reference, parse_reference(options.reference));
-  VERGE_TRY(const auto layers, choose_layers(runtime, options.needs));
+  VERGE_TRY(const auto yaml, read_file(options.pipeline, pipeline_bytes_max));
+  VERGE_TRY(const auto kinds, find_source_kinds(yaml, options.pipeline.filename().string()));
+  VERGE_TRY(const auto layers, choose_layers(runtime, options, kinds));
   PackagedModule module;
-  VERGE_TRY(module.layer, build_module_layer(store, options));
+  VERGE_TRY(module.layer, build_module_layer(store, options, yaml));
 
   Image image;
   for (const auto* layer : layers) {
     image.layers.push_back(layer->layer);
-    module.layer_names.push_back(layer->name);
+    module.parts.push_back({layer->name, layer->layer.descriptor.digest, layer->layer.descriptor.size_bytes});
   }
   image.layers.push_back(module.layer);
-  module.layer_names.emplace_back("module");
+  module.parts.push_back({"module", module.layer.descriptor.digest, module.layer.descriptor.size_bytes});
   for (const auto& layer : image.layers) module.image_bytes += layer.descriptor.size_bytes;
 
   image.config.platform = runtime.platform;

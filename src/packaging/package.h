@@ -28,12 +28,17 @@ struct NamedFile {
 /// "file:line:column: …".
 Result<std::vector<NamedFile>> find_named_files(std::string_view yaml, std::string_view file_name);
 
+/// The kinds of the sources of a pipeline, each once, sorted. Errors: as find_named_files.
+Result<std::vector<std::string>> find_source_kinds(std::string_view yaml, std::string_view file_name);
+
 struct PackageOptions {
   std::filesystem::path pipeline;  ///< The YAML file; what it names is looked up beside it and added by itself.
   /// Further files or folders, or another place for a named one: path beside the pipeline in the image → source.
   std::map<std::string, std::filesystem::path> files;
-  std::string reference;           ///< "verge/vision:1"; the name in the store.
-  std::vector<std::string> needs;  ///< Optional runtime layers: "media".
+  std::string reference;  ///< "verge/vision:1"; the name in the store.
+  /// Optional runtime layers besides those that the pipeline's sources need: "media", for a source that comes with the
+  /// module's twin.
+  std::vector<std::string> needs;
   Annotations labels;
   std::vector<std::string> environment;
   std::vector<std::string> arguments;  ///< Appended to the entry point's own.
@@ -41,14 +46,18 @@ struct PackageOptions {
 
 struct PackagedModule {
   Descriptor manifest;
-  Layer layer;                           ///< The module's own.
-  std::uint64_t image_bytes = 0;         ///< All layers, compressed.
-  std::vector<std::string> layer_names;  ///< "base", …, "module"
+  Layer layer;                    ///< The module's own.
+  std::uint64_t image_bytes = 0;  ///< All layers, compressed.
+  struct Part {
+    std::string name;  ///< "base", …, "module"
+    std::string digest;
+    std::uint64_t bytes = 0;  ///< Compressed.
+  };
+  std::vector<Part> parts;  ///< Its layers, lowest first.
 };
 
 /// Errors: not_found: a file that the pipeline names is not there ("vision.yaml:7:14: model "door" …; beside it are:
-/// …"); invalid_argument: the program needs a library of an optional layer that `needs` leaves out; others as the
-/// store's.
+/// …"); invalid_argument: `needs` names a layer that does not exist; others as the store's.
 Result<PackagedModule> package_module(BlobStore& store, const Runtime& runtime, const PackageOptions& options);
 
 }  // namespace verge::packaging

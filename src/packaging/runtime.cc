@@ -86,22 +86,6 @@ class LayerPlan {
   std::set<std::string> needs_;
 };
 
-/// Library name → its place, from the program's own closure or, when the program does not need it, the usual folders.
-Result<Closure> closure_from(const std::vector<std::string>& names, const Closure& whole,
-                             const RuntimeOptions& options) {
-  Closure closure;
-  std::vector<fs::path> begin;
-  for (const auto& name : names)
-    for (const auto& [path, source] : whole)
-      if (file_name(path) == name) {
-        closure[path] = source;
-        begin.push_back(source);
-      }
-  VERGE_TRY(auto rest, find_closure(begin, options.search));
-  closure.merge(rest);
-  return closure;
-}
-
 Status add_accounts(LayerWriter& base) {
   VERGE_CHECK(base.add_bytes("/etc/passwd", fmt::format("root:x:0:0:root:/root:/usr/sbin/nologin\n"
                                                         "verge:x:{0}:{0}:verge:/home/verge:/usr/sbin/nologin\n",
@@ -127,8 +111,7 @@ Result<RuntimeLayer> build_base(BlobStore& store, const Closure& whole, const Ru
   LayerPlan plan("base", options, held);
   VERGE_CHECK(add_folders(plan.writer()));
   VERGE_CHECK(add_accounts(plan.writer()));
-  VERGE_TRY(const auto libraries, closure_from(options.base_libraries, whole, options));
-  VERGE_CHECK(plan.add_libraries(libraries));
+  VERGE_CHECK(plan.add_libraries(whole));
   for (const auto& [path, source] : whole)
     if (file_name(path).starts_with("ld-linux-")) VERGE_CHECK(plan.writer().add_file(path, source, 0755));
   VERGE_CHECK(plan.writer().add_file("/etc/ssl/certs/ca-certificates.crt", options.certificates));
@@ -155,23 +138,23 @@ Result<RuntimeLayer> build_onnxruntime(BlobStore& store, const RuntimeOptions& o
   return plan.finish(store);
 }
 
-Result<RuntimeLayer> build_media(BlobStore& store, const Closure& whole, const RuntimeOptions& options,
-                                 const std::set<std::string>& held) {
-  LayerPlan plan("media", options, held);
-  VERGE_TRY(const auto libraries, closure_from(options.media_libraries, whole, options));
-  VERGE_CHECK(plan.add_libraries(libraries));
-  return plan.finish(store);
-}
-
-Result<RuntimeLayer> build_program(BlobStore& store, const Closure& whole, const RuntimeOptions& options,
-                                   const std::set<std::string>& held) {
+Result<RuntimeLayer> build_program(BlobStore& store, const RuntimeOptions& options, const std::set<std::string>& held) {
   LayerPlan plan("program", options, held);
   VERGE_CHECK(plan.add_program(program_path, options.program));
-  VERGE_CHECK(plan.add_libraries(whole));
   std::vector<fs::path> licences;
   if (!options.program_licence.empty()) licences.push_back(options.program_licence);
   VERGE_CHECK(plan.add_notice("verge", options.program_version, licences));
   return plan.finish(store);
+}
+
+Result<RuntimeLayer> build_media(BlobStore& store, const std::string& architecture, const RuntimeOptions& options,
+                                 const std::set<std::string>& held) {
+  LayerPlan plan("media", options, held);
+  VERGE_TRY(const auto libraries, find_named_closure(options.media_libraries, architecture, options.search));
+  VERGE_CHECK(plan.add_libraries(libraries));
+  VERGE_TRY(auto layer, plan.finish(store));
+  layer.for_sources = options.media_sources;
+  return layer;
 }
 
 Json layer_json(const RuntimeLayer& layer) {
@@ -181,6 +164,7 @@ Json layer_json(const RuntimeLayer& layer) {
           {"tar_bytes", layer.layer.tar_bytes},
           {"provides", layer.provides},
           {"needs", layer.needs},
+          {"for_sources", layer.for_sources},
           {"packages", layer.notices()}};
 }
 
@@ -212,6 +196,7 @@ Result<RuntimeLayer> read_layer(const Json& json) {
   layer.layer.tar_bytes = static_cast<std::uint64_t>(tar_bytes);
   VERGE_TRY(layer.provides, texts(json, "provides"));
   VERGE_TRY(layer.needs, texts(json, "needs"));
+  VERGE_TRY(layer.for_sources, texts(json, "for_sources"));
   if (const auto* packages = find_member(json, {"packages"}); packages && packages->is_array())
     for (const auto& item : *packages) {
       PackageNotice notice;
@@ -253,8 +238,10 @@ Result<Runtime> build_runtime(BlobStore& store, const RuntimeOptions& options) {
   };
   VERGE_CHECK(keep(build_base(store, whole, options, held)));
   if (!options.onnxruntime.empty()) VERGE_CHECK(keep(build_onnxruntime(store, options, held)));
-  VERGE_CHECK(keep(build_media(store, whole, options, held)));
-  VERGE_CHECK(keep(build_program(store, whole, options, held)));
+  VERGE_CHECK(keep(build_program(store, options, held)));
+  if (!options.media_libraries.empty()) {
+    VERGE_CHECK(keep(build_media(store, program.architecture, options, held)));
+  }
   return runtime;
 }
 

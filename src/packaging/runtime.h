@@ -1,8 +1,10 @@
-// packaging/runtime.h -- the layers below every module: base, ONNX Runtime, media (FFmpeg), the program.
+// packaging/runtime.h -- the layers below every module: base, ONNX Runtime, the program, media (FFmpeg).
 //
-// Built once per release and architecture; a module's image names them by digest and adds only its own layer. Each
-// layer holds the copyright file of every package in it and a list at /usr/share/verge/licences/LAYER.json.
-// Threads: pure functions over the store.
+// Built once per release and architecture; a module's image names them by digest and adds only its own layer. The base
+// has every library that the program is linked with, so that a new program is a small layer; media, which the program
+// opens at run time and only for films, goes only into images whose pipelines need it. Each layer holds the copyright
+// file of every package in it and a list at /usr/share/verge/licences/LAYER.json. Threads: pure functions over the
+// store.
 #pragma once
 
 #include <filesystem>
@@ -20,11 +22,13 @@ inline constexpr std::uint32_t module_user = 1000;  ///< "verge" in the image's 
 inline constexpr std::string_view program_path = "/usr/bin/verge-infer";
 
 struct RuntimeLayer {
-  std::string name;  ///< "base", "onnxruntime", "media", "program"
+  std::string name;  ///< "base", "onnxruntime", "program", "media"
   Layer layer;
   std::vector<std::string> provides;  ///< Names of the shared libraries in it.
   std::vector<std::string> needs;     ///< Names of the libraries that its files need from other layers.
-  Json notices() const;               ///< [{"name", "version", "licence"}]
+  /// Not empty: only images go on it whose pipeline has a source of one of these kinds, or that ask for it by name.
+  std::vector<std::string> for_sources;
+  Json notices() const;  ///< [{"name", "version", "licence"}]
   std::vector<PackageNotice> packages;
 };
 
@@ -43,18 +47,17 @@ struct RuntimeOptions {
   std::string onnxruntime_version = "1.28.0";
   /// Its licence and third-party notices, or the folder of them.
   std::vector<std::filesystem::path> onnxruntime_licences;
-  /// Which libraries begin the media layer; all they need and the base lacks goes with them.
+  /// What the program opens by name for films; all they need and the base lacks goes with them. None: no media layer.
   std::vector<std::string> media_libraries{"libavformat.so.59", "libavcodec.so.59", "libavutil.so.57",
-                                           "libswscale.so.6", "libswresample.so.4"};
-  /// Libraries of the base besides what the C and C++ runtimes are.
-  std::vector<std::string> base_libraries{"libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "libc.so.6"};
+                                           "libswscale.so.6"};
+  std::vector<std::string> media_sources{"camera"};  ///< Kinds of sources that open them.
   std::filesystem::path certificates = "/etc/ssl/certs/ca-certificates.crt";
   std::filesystem::path time_zone = "/usr/share/zoneinfo/Etc/UTC";
   int compression = 9;  ///< zlib's 1..9; another value gives other digests.
   ClosureOptions search;
 };
 
-/// Builds the four layers. Reproducible: the same files give the same digests.
+/// Builds the layers. Reproducible: the same files give the same digests.
 /// Errors: not_found (a file or library), limit, unavailable.
 Result<Runtime> build_runtime(BlobStore& store, const RuntimeOptions& options);
 

@@ -1,0 +1,67 @@
+// connectors/ffmpeg_library.h -- FFmpeg, compiled against its headers and opened at run time (dlopen); private to
+// connectors.
+//
+// Most pipelines never decode a film, and Debian's FFmpeg brings 120 further libraries: an image without them is a
+// fifth of the size, and a program that does not use them starts without mapping them. film.cc is the only user.
+// Threads: open_ffmpeg from any; the functions as FFmpeg says.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+}
+
+#include <string>
+
+#include "base/result.h"
+
+namespace verge::connectors {
+
+/// The functions in use, with the types of the headers that this program was compiled with.
+struct FfmpegLibrary {
+  decltype(&::av_frame_alloc) av_frame_alloc = nullptr;
+  decltype(&::av_frame_free) av_frame_free = nullptr;
+  decltype(&::av_frame_get_buffer) av_frame_get_buffer = nullptr;
+  decltype(&::av_log_set_level) av_log_set_level = nullptr;
+  decltype(&::av_rescale) av_rescale = nullptr;
+  decltype(&::av_rescale_q) av_rescale_q = nullptr;
+  decltype(&::av_strerror) av_strerror = nullptr;
+
+  decltype(&::av_packet_alloc) av_packet_alloc = nullptr;
+  decltype(&::av_packet_free) av_packet_free = nullptr;
+  decltype(&::av_packet_unref) av_packet_unref = nullptr;
+  decltype(&::avcodec_alloc_context3) avcodec_alloc_context3 = nullptr;
+  decltype(&::avcodec_flush_buffers) avcodec_flush_buffers = nullptr;
+  decltype(&::avcodec_free_context) avcodec_free_context = nullptr;
+  decltype(&::avcodec_open2) avcodec_open2 = nullptr;
+  decltype(&::avcodec_parameters_to_context) avcodec_parameters_to_context = nullptr;
+  decltype(&::avcodec_receive_frame) avcodec_receive_frame = nullptr;
+  decltype(&::avcodec_send_packet) avcodec_send_packet = nullptr;
+
+  decltype(&::av_find_best_stream) av_find_best_stream = nullptr;
+  decltype(&::av_guess_frame_rate) av_guess_frame_rate = nullptr;
+  decltype(&::av_read_frame) av_read_frame = nullptr;
+  decltype(&::av_seek_frame) av_seek_frame = nullptr;
+  decltype(&::avformat_close_input) avformat_close_input = nullptr;
+  decltype(&::avformat_find_stream_info) avformat_find_stream_info = nullptr;
+  decltype(&::avformat_open_input) avformat_open_input = nullptr;
+
+  decltype(&::sws_freeContext) sws_freeContext = nullptr;
+  decltype(&::sws_getCachedContext) sws_getCachedContext = nullptr;
+  decltype(&::sws_scale) sws_scale = nullptr;
+};
+
+/// File names as dlopen takes them, for the major versions of the headers: structures differ between those.
+struct FfmpegFiles {
+  std::string avutil, avcodec, avformat, swscale;
+};
+FfmpegFiles ffmpeg_files();
+
+/// Opens the files and looks every function up; they stay open until the program ends. Errors: not_found naming the
+/// file (or the function) and what brings it.
+Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files);
+/// The one FFmpeg of this program, opened at the first call that succeeds; lives until the end. Errors: as load_ffmpeg.
+Result<const FfmpegLibrary*> open_ffmpeg();
+
+}  // namespace verge::connectors
