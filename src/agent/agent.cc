@@ -472,7 +472,7 @@ struct Agent::Impl {
   void on_method(const std::string& module, const std::string& name, const std::string& payload,
                  const AnswerMethod& answer) {
     if (module == kAgentModule) {
-      return call_agent_method({loop(), engine_workers, with.engine, *reconciler}, name, payload, answer);
+      return call_agent_method({loop(), engine_workers, with.engine, *reconciler, settings}, name, payload, answer);
     }
     if (module == kHubModule) {
       if (name == "RefreshDeviceScopeIdentityCache") refresh_identities();

@@ -29,7 +29,7 @@ void restart_module(const MethodSurroundings& with, const Json& request, const A
 }
 
 struct WantedLog {
-  std::string module, container;
+  std::string module;
   LogQuery query;
 };
 
@@ -59,11 +59,23 @@ Result<std::vector<WantedLog>> wanted_logs(const PlanInput& state, const Json& r
       VERGE_TRY(query.until_s, integer_member(*filter, "until", 0));
     }
     for (const auto& [name, module] : state.desired) {
-      const ActualContainer* actual = container_of(state, name);
-      if (actual != nullptr && std::regex_match(name, pattern)) logs.push_back({name, actual->container.id, query});
+      if (std::regex_match(name, pattern)) logs.push_back({name, query});
     }
   }
   return logs;
+}
+
+/// What the engine has now: the reconciler's last look may be older than a container that just started.
+Result<Json> read_logs(ContainerEngine& engine, const Settings& settings, const std::vector<WantedLog>& logs) {
+  VERGE_TRY(const auto containers, engine.list(owner_labels(settings)));
+  Json list = Json::array();
+  for (const auto& wanted : logs) {
+    const Container* container = container_among(containers, wanted.module, settings);
+    if (container == nullptr) continue;
+    VERGE_TRY(const auto text, engine.logs(container->id, wanted.query));
+    list.push_back({{"id", wanted.module}, {"payload", text}});
+  }
+  return list;
 }
 
 void get_logs(const MethodSurroundings& with, const Json& request, const AnswerMethod& answer) {
@@ -73,18 +85,11 @@ void get_logs(const MethodSurroundings& with, const Json& request, const AnswerM
   }
   auto logs = wanted_logs(with.reconciler.state(), request);
   if (!logs) return answer(400, message_body(logs.error().message));
-  const auto job = [&loop = with.loop, &engine = with.engine, logs = *std::move(logs), answer] {
-    Json list = Json::array();
-    Status status = Done{};
-    for (const auto& wanted : logs) {
-      auto text = engine.logs(wanted.container, wanted.query);
-      if (!text)
-        status = std::move(text).error();
-      else
-        list.push_back({{"id", wanted.module}, {"payload", *text}});
-    }
-    std::string body = to_text(list);
-    loop.post([answer, status, body = std::move(body)] {
+  const auto job = [&loop = with.loop, &engine = with.engine, &settings = with.settings, logs = *std::move(logs),
+                    answer] {
+    const auto list = read_logs(engine, settings, logs);
+    const Status status = list ? Status(Done{}) : Status(list.error());
+    loop.post([answer, status, body = list ? to_text(*list) : std::string()] {
       if (!status) return answer(500, message_body(status.error().message));
       if (body.size() > kAnswerBytesMax) {
         return answer(400, message_body("the logs are larger than 127000 bytes; ask with a smaller \"tail\""));

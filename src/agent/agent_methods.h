@@ -18,6 +18,7 @@ struct MethodSurroundings {
   Workers& workers;
   ContainerEngine& engine;
   Reconciler& reconciler;
+  const Settings& settings;
 };
 
 /// Calls `answer` once, on the loop. Names are compared without regard to case, as IoT Edge does.

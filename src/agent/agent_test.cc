@@ -189,7 +189,7 @@ class AgentTest : public testing::Test {
     agent_.reset();
   }
   bool until(const std::function<bool()>& is_reached) {
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 4000; ++i) {
       if (is_reached()) return true;
       loop_.run_for(std::chrono::milliseconds(5));
     }
@@ -310,8 +310,8 @@ TEST_F(AgentTest, StartsWithoutItsHubFromWhatItKept) {
   start();
   ASSERT_TRUE(until([&] { return runs(); }));
   ASSERT_TRUE(until([&] {
-    return std::filesystem::exists(home_ / "state" / "desired-router.json") &&
-           std::filesystem::exists(home_ / "state" / "identities.json");
+    const auto is_stored = [this](const char* name) { return std::filesystem::exists(home_ / "state" / name); };
+    return is_stored("desired-agent.json") && is_stored("desired-router.json") && is_stored("identities.json");
   }));
   stop();
   EXPECT_EQ(report_of("lastDesiredStatus")["code"], 406);
@@ -331,11 +331,8 @@ TEST_F(AgentTest, StartsWithoutItsHubFromWhatItKept) {
 
 TEST_F(AgentTest, PassesMethodsAndAnswersItsOwn) {
   start();
-  ASSERT_TRUE(until([&] {
-    const Json modules = report_of("modules");
-    return runs() && modules.is_object() && modules.contains("m") &&
-           modules["m"].value("runtimeStatus", "") == "running";
-  }));
+  ASSERT_TRUE(until([&] { return runs(); }));
+  // At once: the agent itself may not have looked since the container started.
   hub_.call("$edgeAgent", "PING", "");
   ASSERT_TRUE(until([&] { return hub_.answer.has_value(); }));
   EXPECT_EQ(hub_.answer->first, 200);

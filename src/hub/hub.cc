@@ -205,6 +205,7 @@ Status Hub::Impl::open_messages() {
   log_options.partitions = options.log_partitions;
   log_options.disk_bytes_max = options.log_bytes_max;
   log_options.free_bytes_min = options.log_free_bytes_min;
+  log_options.ahead_bytes = options.log_ahead_bytes;
   VERGE_TRY(log, storage::AppendLog::open(disk, clock, options.home / "messages", log_options));
   VERGE_TRY(ingest, Ingest::open(disk, options.home / "received.json", *log, metrics));
   VERGE_TRY(history, History::open(options.home / "history.db", *log, clock, metrics));
@@ -352,8 +353,11 @@ void Hub::Impl::begin_housekeeping() {
 /// Trims the log by age, and by size before it would refuse; only what history has.
 void Hub::Impl::keep_house() {
   images->forget_old_uploads();
-  const auto taken = history->offsets();
-  if (history->lag() == 0) {
+  const bool has_all = history->lag() == 0;
+  const auto durable = history->make_durable();
+  if (!durable) return log_error("hub", durable.error());
+  const auto& taken = *durable;
+  if (has_all) {
     if (const auto trimmed = log->trim_older_than(clock.now_us() - options.log_age_us_max); !trimmed)
       log_error("hub", trimmed.error());
   }

@@ -34,7 +34,9 @@ struct HubOptions {
   std::vector<WebFile> page;
   std::string version = "0.1.0";
 
-  std::uint32_t log_partitions = 4;           ///< Fixed when the folder is made.
+  /// Fixed when the folder is made. One sync serves all devices of a partition; more partitions divide it.
+  std::uint32_t log_partitions = 1;
+  std::uint32_t log_ahead_bytes = 1U << 20U;  ///< See storage::AppendLogOptions::ahead_bytes.
   std::uint64_t log_bytes_max = 4ULL << 30U;  ///< From four fifths on the oldest messages go, if history has them.
   std::int64_t log_age_us_max = 7LL * 86'400'000'000;
   std::uint64_t log_free_bytes_min = 64ULL << 20U;  ///< Left on the disk; below it messages are refused.

@@ -20,6 +20,7 @@ constexpr std::uint32_t kPartitionsMax = 1024;
 constexpr std::uint64_t kSegmentBytesMin = 4U << 10U;
 constexpr std::uint64_t kSegmentBytesMax = 2ULL << 30U;  // Positions are stored in 32 bits.
 constexpr std::uint32_t kRecordBytesMax = 64U << 20U;
+constexpr std::uint32_t kAheadBytesMax = 64U << 20U;
 constexpr std::size_t kEntryBytes = 128;          // What a waiting record costs beside its bytes, about.
 constexpr std::size_t kRefusalsMax = 64U << 10U;  // Waiting call-backs; beyond it append() waits.
 constexpr std::size_t kQueueKept = 4096;          // Entries whose memory is kept for the next commit.
@@ -294,6 +295,12 @@ Status check_options(const AppendLogOptions& options) {
   if (options.record_bytes_max < 1 || options.record_bytes_max > kRecordBytesMax) {
     return refused("record_bytes_max", options.record_bytes_max, "1 byte to 64 MiB");
   }
+  if (options.recent_age_us_max < 0) {
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("open an append log: recent_age_us_max is {}; allowed is 0 or more", options.recent_age_us_max)};
+  }
+  if (options.ahead_bytes > kAheadBytesMax) return refused("ahead_bytes", options.ahead_bytes, "0 to 64 MiB");
   return Done{};
 }
 

@@ -35,6 +35,11 @@ struct AppendLogOptions {
   std::uint64_t disk_bytes_max = 0;  ///< Over all partitions; 0 for no bound. Beyond it appends fail with limit.
   std::uint64_t free_bytes_min = 16U << 20U;  ///< Left on the file system; below it appends fail with limit.
   std::size_t recent_bytes_max = 4U << 20U;   ///< Memory for the newest records, over all partitions.
+  /// Older records leave memory with the next append: who keeps up is seconds behind, and a quiet log stays small.
+  std::int64_t recent_age_us_max = 10'000'000;
+  /// Zeros written behind the records, at most 64 MiB; 0 for none. A sync of bytes that replace zeros does not change
+  /// the file's size or blocks, so the file system's journal is left alone: it takes about half as long.
+  std::uint32_t ahead_bytes = 0;
 };
 
 struct LogRecord {

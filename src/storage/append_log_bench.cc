@@ -26,7 +26,7 @@ using namespace verge::storage;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kRecordBytes = 256;
-constexpr auto kDuration = std::chrono::seconds(3);
+constexpr auto kDuration = std::chrono::seconds(2);
 
 double seconds_since(SteadyClock::time_point start) {
   return std::chrono::duration<double>(SteadyClock::now() - start).count();
@@ -97,9 +97,11 @@ void produce(AppendLog& log, std::uint32_t partition, int window_size, std::atom
   window.wait_until_free(window_size);
 }
 
-Outcome measure(const std::filesystem::path& folder, std::uint32_t producers, int window, std::uint32_t partitions) {
+Outcome measure(const std::filesystem::path& folder, std::uint32_t producers, int window, std::uint32_t partitions,
+                std::uint32_t ahead_bytes) {
   Outcome outcome;
-  auto log = AppendLog::open(system_disk(), system_clock(), folder / "log", {.partitions = partitions});
+  auto log = AppendLog::open(system_disk(), system_clock(), folder / "log",
+                             {.partitions = partitions, .ahead_bytes = ahead_bytes});
   if (!log) {
     log_error("bench", log.error());
     return outcome;
@@ -135,17 +137,21 @@ int main(int argument_count, char** arguments) {
        {std::size_t{256}, std::size_t{5'600}, std::size_t{64U << 10U}, std::size_t{300'000}}) {
     measure_disk(folder, bytes);
   }
-  fmt::print("{:>9} {:>7} {:>10} {:>13} {:>12} {:>10} {:>10}\n", "producers", "window", "partitions", "records/s",
-             "records/sync", "p50 ms", "p99 ms");
-  for (const std::uint32_t partitions : {1U, 4U}) {
+  fmt::print("{:>9} {:>7} {:>10} {:>9} {:>13} {:>12} {:>10} {:>10}\n", "producers", "window", "partitions", "ahead KiB",
+             "records/s", "records/sync", "p50 ms", "p99 ms");
+  struct Setting {
+    std::uint32_t partitions, ahead_bytes;
+  };
+  for (const auto [partitions, ahead_bytes] :
+       {Setting{1, 0}, Setting{1, 256U << 10U}, Setting{1, 1U << 20U}, Setting{1, 4U << 20U}, Setting{4, 1U << 20U}}) {
     for (const std::uint32_t producers : {1U, 10U, 50U}) {
       for (const int window : {20, 64}) {
         std::filesystem::remove_all(folder / "log");
-        const Outcome outcome = measure(folder, producers, window, partitions);
+        const Outcome outcome = measure(folder, producers, window, partitions, ahead_bytes);
         const auto syncs = static_cast<double>(std::max<std::uint64_t>(outcome.figures.syncs, 1));
-        fmt::print("{:>9} {:>7} {:>10} {:>13.0f} {:>12.1f} {:>10.3f} {:>10.3f}\n", producers, window, partitions,
-                   outcome.records_per_s, static_cast<double>(outcome.figures.records) / syncs, outcome.latency_p50_ms,
-                   outcome.latency_p99_ms);
+        fmt::print("{:>9} {:>7} {:>10} {:>9} {:>13.0f} {:>12.1f} {:>10.3f} {:>10.3f}\n", producers, window, partitions,
+                   ahead_bytes >> 10U, outcome.records_per_s, static_cast<double>(outcome.figures.records) / syncs,
+                   outcome.latency_p50_ms, outcome.latency_p99_ms);
       }
     }
   }

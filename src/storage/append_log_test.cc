@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/powered_disk.h"
 #include "storage/segment.h"
 
 namespace verge::storage {
@@ -63,84 +64,6 @@ void overwrite(Disk& disk, const fs::path& path, std::string_view bytes) {
   ASSERT_TRUE((*file)->sync());
   ASSERT_TRUE(disk.sync_folder(path.parent_path()));
 }
-
-/// A disk that loses power at one chosen operation, and whose syncs can be held up.
-class PoweredDisk final : public Disk {
- public:
-  explicit PoweredDisk(FaultyDisk& disk) : disk_(disk) {}
-
-  void cut_after(std::uint64_t operations, std::uint64_t seed) { operations_left_ = operations, seed_ = seed; }
-  void hold_syncs(bool held) {
-    const std::lock_guard lock(mutex_);
-    is_held_ = held;
-    changed_.notify_all();
-  }
-
-  Result<std::unique_ptr<DiskFile>> open(const fs::path& path, bool create) override {
-    VERGE_CHECK(step());
-    VERGE_TRY(auto file, disk_.open(path, create));
-    return std::unique_ptr<DiskFile>(std::make_unique<File>(*this, std::move(file)));
-  }
-  Status remove(const fs::path& path) override {
-    return after_step([&] { return disk_.remove(path); });
-  }
-  Status rename(const fs::path& from, const fs::path& to) override {
-    return after_step([&] { return disk_.rename(from, to); });
-  }
-  Status sync_folder(const fs::path& folder) override {
-    return after_step([&] { return disk_.sync_folder(folder); });
-  }
-  Result<std::vector<std::string>> list(const fs::path& folder) const override { return disk_.list(folder); }
-  Result<std::uint64_t> free_bytes(const fs::path& folder) const override { return disk_.free_bytes(folder); }
-
- private:
-  class File final : public DiskFile {
-   public:
-    File(PoweredDisk& disk, std::unique_ptr<DiskFile> file) : disk_(disk), file_(std::move(file)) {}
-    Status write_at(std::uint64_t offset, std::string_view bytes) override {
-      return disk_.after_step([&] { return file_->write_at(offset, bytes); });
-    }
-    Result<std::string> read_at(std::uint64_t offset, std::size_t count) const override {
-      return file_->read_at(offset, count);
-    }
-    Status sync() override {
-      disk_.wait_while_held();
-      return disk_.after_step([&] { return file_->sync(); });
-    }
-    Status truncate(std::uint64_t size_bytes) override {
-      return disk_.after_step([&] { return file_->truncate(size_bytes); });
-    }
-    Result<std::uint64_t> size_bytes() const override { return file_->size_bytes(); }
-
-   private:
-    PoweredDisk& disk_;
-    std::unique_ptr<DiskFile> file_;
-  };
-
-  template <class Operation>
-  Status after_step(Operation operation) {
-    VERGE_CHECK(step());
-    return operation();
-  }
-  Status step() {
-    const std::lock_guard lock(mutex_);
-    if (operations_left_ == 0) return Error{ErrorCode::unavailable, "no power"};
-    if (--operations_left_ > 0) return Done{};
-    disk_.lose_power(seed_);
-    return Error{ErrorCode::unavailable, "no power"};
-  }
-  void wait_while_held() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !is_held_; });
-  }
-
-  FaultyDisk& disk_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::uint64_t operations_left_ = ~std::uint64_t{0};
-  std::uint64_t seed_ = 0;
-  bool is_held_ = false;
-};
 
 // --- the plain way ---------------------------------------------------------------------------
 
@@ -232,6 +155,30 @@ TEST(AppendLog, ReadsFromMemoryAndDiskAlike) {
     EXPECT_TRUE((*log)->read(0, 300, 10)->empty());
     EXPECT_TRUE((*log)->read(0, 1'000'000, 10)->empty());
   }
+}
+
+TEST(AppendLog, OldRecordsLeaveMemoryAndComeFromDisk) {
+  FaultyDisk disk;
+  ManualClock clock;
+  const auto log = AppendLog::open(disk, clock, kFolder, {.recent_age_us_max = 10'000'000});
+  ASSERT_TRUE(log);
+  for (const char* text : {"one", "two"}) ASSERT_TRUE(append(**log, text));
+  clock.advance_us(9'000'000);
+  ASSERT_TRUE(append(**log, "three"));
+  const auto bytes = content(disk, kSegment0);
+  // What is in memory is there without the file; what is not is missed.
+  overwrite(disk, kSegment0, "");
+  EXPECT_EQ(all(**log), (std::vector<std::string>{"one", "two", "three"}));
+  overwrite(disk, kSegment0, bytes);
+  clock.advance_us(2'000'000);
+  ASSERT_TRUE(append(**log, "four"));
+  const auto more_bytes = content(disk, kSegment0);
+  overwrite(disk, kSegment0, "");
+  EXPECT_EQ(all(**log, 0, 2), (std::vector<std::string>{"three", "four"}));
+  const auto gone = (*log)->read(0, 0, 10);
+  EXPECT_TRUE(!gone || gone->empty() || gone->front().offset != 0) << "the first two are no longer in memory";
+  overwrite(disk, kSegment0, more_bytes);
+  EXPECT_EQ(all(**log), (std::vector<std::string>{"one", "two", "three", "four"}));
 }
 
 TEST(AppendLog, ManyProducersKeepTheirOrder) {
@@ -601,8 +548,12 @@ Life live_until_power_is_lost(FaultyDisk& faulty, const AppendLogOptions& option
   return life;
 }
 
-TEST(AppendLog, PowerLossAtAnyOperationLosesNothingAcknowledged) {
-  const AppendLogOptions options{.partitions = 2, .segment_bytes_max = 8192, .free_bytes_min = 0};
+class AppendLogPowerLoss : public testing::TestWithParam<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(AheadBytes, AppendLogPowerLoss, testing::Values(0, 16'000));
+
+TEST_P(AppendLogPowerLoss, AtAnyOperationLosesNothingAcknowledged) {
+  const AppendLogOptions options{
+      .partitions = 2, .segment_bytes_max = 8192, .free_bytes_min = 0, .ahead_bytes = GetParam()};
   std::size_t acknowledged_count = 0, kept_count = 0;
   for (std::uint64_t seed = 1; seed <= seed_count(40); ++seed) {
     FaultyDisk faulty;
@@ -632,8 +583,8 @@ TEST(AppendLog, PowerLossAtAnyOperationLosesNothingAcknowledged) {
   EXPECT_GE(kept_count, acknowledged_count);
 }
 
-TEST(AppendLog, PowerLossWhileTrimmingLeavesNoHole) {
-  const AppendLogOptions options{.segment_bytes_max = 4096, .free_bytes_min = 0};
+TEST_P(AppendLogPowerLoss, WhileTrimmingLeavesNoHole) {
+  const AppendLogOptions options{.segment_bytes_max = 4096, .free_bytes_min = 0, .ahead_bytes = GetParam()};
   for (std::uint64_t seed = 1; seed <= seed_count(20); ++seed) {
     FaultyDisk faulty;
     {
@@ -709,6 +660,48 @@ TEST(AppendLog, ATornTailIsCutAndDamageIsNot) {
     ASSERT_TRUE(append(**log, "more"));
     EXPECT_EQ(all(**log).size(), static_cast<std::size_t>(row.records) + 1) << row.behaviour;
   }
+}
+
+TEST(AppendLog, ZerosAheadAreReplacedCountedAndGivenBack) {
+  FaultyDisk disk;
+  const AppendLogOptions options{.segment_bytes_max = 64U << 10U, .free_bytes_min = 0, .ahead_bytes = 20'000};
+  {
+    const auto log = opened(disk, options);
+    ASSERT_TRUE(append(*log, std::string(1000, 'a')));
+    const std::size_t file_bytes = content(disk, kSegment0).size();
+    EXPECT_EQ(file_bytes, kSegmentHeaderBytes + kRecordHeaderBytes + 1000 + 20'000);
+    EXPECT_EQ(log->disk_bytes(), file_bytes);
+    for (int i = 0; i < 9; ++i) ASSERT_TRUE(append(*log, std::string(1000, 'b')));
+    EXPECT_EQ(content(disk, kSegment0).size(), file_bytes) << "nine records replace zeros";
+    EXPECT_EQ(log->disk_bytes(), file_bytes);
+  }
+  {
+    const auto log = opened(disk, options);
+    EXPECT_EQ(all(*log).size(), 10U);
+    EXPECT_EQ(log->disk_bytes(), kSegmentHeaderBytes + 10 * (kRecordHeaderBytes + 1000));
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(append(*log, std::string(1000, 'c')));  // Into a second segment.
+    EXPECT_EQ(content(disk, kSegment0).size() % (kRecordHeaderBytes + 1000), kSegmentHeaderBytes) << "no zeros left";
+    std::uint64_t file_bytes = 0;
+    const auto names = disk.list(kFolder / "partition-0000").value();
+    for (const auto& name : names) {
+      const std::size_t bytes = content(disk, kFolder / "partition-0000" / name).size();
+      EXPECT_LE(bytes, options.segment_bytes_max);
+      file_bytes += bytes;
+    }
+    EXPECT_EQ(log->disk_bytes(), file_bytes);
+  }
+  EXPECT_EQ(all(*opened(disk, options)).size(), 70U);
+}
+
+TEST(AppendLog, ZerosAheadNeverTakeTheLastRoom) {
+  FaultyDisk disk;
+  const auto log = opened(disk, {.disk_bytes_max = 100'000, .free_bytes_min = 5'000, .ahead_bytes = 50'000});
+  disk.set_capacity_bytes(40'000);
+  std::size_t accepted = 0;
+  while (append(*log, std::string(1000, 'x'))) ++accepted;
+  EXPECT_GE(accepted, 30U) << "records go on where there is no room for zeros";
+  EXPECT_GE(disk.free_bytes(kFolder).value(), 5'000U);
+  EXPECT_EQ(all(*log).size(), accepted);
 }
 
 TEST(AppendLog, DamageInAnOlderSegmentIsFound) {

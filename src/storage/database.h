@@ -50,8 +50,8 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  /// Runs one statement; returns the number of changed rows. Errors: conflict on a violated constraint, limit when
-  /// the disk is full, invalid_argument for bad SQL.
+  /// Runs one statement; returns the number of changed rows. Errors: conflict on a violated constraint, unavailable
+  /// when the disk is full, invalid_argument for bad SQL.
   Result<std::int64_t> execute(std::string_view sql, const std::vector<Value>& parameters = {});
   Result<std::vector<Row>> query(std::string_view sql, const std::vector<Value>& parameters = {});
   /// The first row, if any.
@@ -63,6 +63,7 @@ class Database {
 
  private:
   struct Impl;
+  class Call;
   explicit Database(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

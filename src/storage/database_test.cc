@@ -2,9 +2,11 @@
 
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/temporary_folder.h"
 
 namespace verge::storage {
 namespace {
@@ -96,7 +98,7 @@ TEST_F(DatabaseTest, ErrorsSayWhatTheCallerCanDo) {
   ASSERT_TRUE(database->query("PRAGMA max_page_count = 12"));
   const auto full = database->execute("INSERT INTO devices (id, note) VALUES ('big', ?)", {std::string(200'000, 'x')});
   ASSERT_FALSE(full);
-  EXPECT_EQ(full.error().code, ErrorCode::limit) << full.error().message;
+  EXPECT_EQ(full.error().code, ErrorCode::unavailable) << full.error().message;
   ASSERT_TRUE(database->query("PRAGMA max_page_count = 100000"));
   EXPECT_TRUE(database->execute("INSERT INTO devices (id, note) VALUES ('big', ?)", {std::string(200'000, 'x')}));
 }
@@ -226,6 +228,23 @@ TEST(DatabaseInMemory, IsPrivate) {
   for (int i = 0; i < 200; ++i) {  // More texts than statements are kept.
     EXPECT_EQ((*(*first)->query_one("SELECT " + std::to_string(i)))->integer(0), i);
   }
+}
+
+TEST(Database, KeepsFewPagesInMemory) {
+  const TemporaryFolder folder;
+  const auto before = sqlite3_memory_used();
+  auto database = Database::open(folder.path() / "d.db", {{"rows", "CREATE TABLE rows (id INTEGER, text TEXT)"}});
+  ASSERT_TRUE(database) << database.error().message;
+  for (int batch = 0; batch < 50; ++batch) {
+    ASSERT_TRUE((*database)->transaction([&]() -> Status {
+      for (std::int64_t row = 0; row < 400; ++row)
+        VERGE_CHECK((*database)->execute("INSERT INTO rows VALUES (?, ?)", {row, std::string(300, 'x')}));
+      return Done{};
+    }));
+  }
+  EXPECT_LT(sqlite3_memory_used() - before, 1 << 20) << "of six megabytes on disk";
+  EXPECT_EQ((*(*database)->query_one("SELECT count(*), sum(length(text)) FROM rows"))->integer(1), 50 * 400 * 300);
+  EXPECT_LT(sqlite3_memory_used() - before, 1 << 20) << "after all of it was read";
 }
 
 }  // namespace

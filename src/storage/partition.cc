@@ -18,6 +18,7 @@ constexpr std::uint64_t kCommitBytesMax = 4U << 20U;  // Bounds the buffer and h
 constexpr std::size_t kBufferKeptBytes = 1U << 20U;
 constexpr std::size_t kReadPieceBytesMin = 64U << 10U;
 constexpr std::size_t kRecentOverheadBytes = 64;
+constexpr std::uint64_t kSmallCommits = 16;  // Parts of ahead_bytes; above it writing twice costs more than it saves.
 constexpr std::uint64_t kWorthRenewing = 8;  // An eighth of a segment; below it the old one stays.
 
 std::optional<std::uint64_t> base_offset_of(std::string_view name) {
@@ -39,6 +40,17 @@ std::uint64_t bytes_of(const std::vector<PendingRecord>& records) {
   std::uint64_t bytes = 0;
   for (const PendingRecord& record : records) bytes += kRecordHeaderBytes + record.bytes.size();
   return bytes;
+}
+
+Result<bool> holds_zeros(const DiskFile& file, std::uint64_t position) {
+  VERGE_TRY(const std::uint64_t file_bytes, file.size_bytes());
+  PieceReader reader(file, position, file_bytes);
+  while (reader.position() < file_bytes) {
+    VERGE_TRY(const std::string_view bytes, reader.peek(1));
+    if (bytes.find_first_not_of('\0') != std::string_view::npos) return false;
+    reader.skip(bytes.size());
+  }
+  return true;
 }
 
 void ignore(const Status& status) { static_cast<void>(static_cast<bool>(status)); }
@@ -133,13 +145,17 @@ Status Partition::settle_last(std::unique_ptr<DiskFile> file, const SegmentScan&
                                                scan.count, scan.end_position));
     }
     const std::uint64_t cut_bytes = segment.file_bytes - scan.end_position;
-    log_warning("storage", "cut a torn tail", {{"segment", segment.path.string()}, {"bytes", cut_bytes}});
+    VERGE_TRY(const bool is_blank, holds_zeros(*file, scan.end_position));
+    if (!is_blank) {
+      log_warning("storage", "cut a torn tail", {{"segment", segment.path.string()}, {"bytes", cut_bytes}});
+    }
     VERGE_CHECK(file->truncate(scan.end_position));
     counters_.disk_bytes -= cut_bytes;
     segment.file_bytes = scan.end_position;
   }
   VERGE_CHECK(file->sync());
   file_ = std::move(file);
+  ahead_end_ = segment.file_bytes;
   return Done{};
 }
 
@@ -179,9 +195,44 @@ Status Partition::check_room(std::uint64_t bytes) const {
   return Done{};
 }
 
+/// By how much the file grows for so many bytes of records; those that replace zeros need no room.
+std::uint64_t Partition::growth_of(std::uint64_t record_bytes, bool begins_segment) const {
+  const std::uint64_t wanted = record_bytes + kSegmentHeaderBytes;
+  if (begins_segment) return wanted;
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t room = segments_.back().file_bytes - segments_.back().end_position;
+  return wanted > room ? wanted - room : 0;
+}
+
+/// How many zeros to write behind a commit. None while the last ones suffice, or when the disk has better use for the
+/// room, or when the commit is so large that its own bytes are what the sync takes its time for.
+std::uint64_t Partition::ahead_bytes_for(std::uint64_t position, std::uint64_t commit_bytes) const {
+  const std::uint64_t end_position = position + commit_bytes;
+  if (end_position <= ahead_end_ || end_position >= options_.segment_bytes_max) return 0;
+  if (commit_bytes > options_.ahead_bytes / kSmallCommits) return 0;
+  const std::uint64_t bytes = std::min<std::uint64_t>(options_.ahead_bytes, options_.segment_bytes_max - end_position);
+  return bytes > 0 && check_room(end_position - ahead_end_ + bytes) ? bytes : 0;
+}
+
+/// The zeros behind a segment that is written no more. What cannot be cut stays; it does no harm.
+void Partition::give_back_ahead() {
+  std::uint64_t end_position = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (file_ == nullptr || segments_.empty()) return;
+    end_position = segments_.back().end_position;
+  }
+  if (ahead_end_ <= end_position || !file_->truncate(end_position)) return;
+  const std::lock_guard lock(mutex_);
+  Segment& segment = segments_.back();
+  counters_.disk_bytes -= segment.file_bytes - end_position;
+  segment.file_bytes = end_position;
+}
+
 /// The header is durable before the file gets its name, so a segment that can be seen can be read. A retired segment
 /// without records has the same name and is replaced.
 Status Partition::begin_segment() {
+  give_back_ahead();
   file_.reset();
   const std::uint64_t base_offset = end_offset();
   Segment segment;
@@ -212,6 +263,7 @@ Status Partition::begin_segment() {
     segments_.pop_back();
   }
   counters_.disk_bytes += segment.file_bytes;
+  ahead_end_ = segment.file_bytes;
   segments_.push_back(std::move(segment));
   file_ = std::move(file);
   return Done{};
@@ -219,8 +271,9 @@ Status Partition::begin_segment() {
 
 Result<std::uint64_t> Partition::commit(std::vector<PendingRecord>& records) {
   const std::uint64_t bytes = bytes_of(records);
-  VERGE_CHECK(check_room(bytes + kSegmentHeaderBytes));
-  if (needs_new_segment(kRecordHeaderBytes + records.front().bytes.size())) VERGE_CHECK(begin_segment());
+  const bool begins_segment = needs_new_segment(kRecordHeaderBytes + records.front().bytes.size());
+  if (const std::uint64_t growth = growth_of(bytes, begins_segment); growth > 0) VERGE_CHECK(check_room(growth));
+  if (begins_segment) VERGE_CHECK(begin_segment());
   auto written = write(records);
   if (written) written = sync_file();
   if (!written) {
@@ -244,7 +297,10 @@ Status Partition::write(const std::vector<PendingRecord>& records) {
   for (const PendingRecord& record : records) {
     append_record(buffer_, header, {static_cast<std::uint32_t>(position), record.received_us, record.bytes});
   }
+  const std::uint64_t ahead = ahead_bytes_for(position, buffer_.size());
+  buffer_.append(ahead, '\0');
   auto written = file_->write_at(position, buffer_);
+  ahead_end_ = std::max(ahead_end_, position + buffer_.size());
   if (buffer_.capacity() > kBufferKeptBytes) std::string().swap(buffer_);
   return written;
 }
@@ -280,7 +336,6 @@ std::uint64_t Partition::publish(std::vector<PendingRecord>& records) {
   const std::lock_guard lock(mutex_);
   Segment& segment = segments_.back();
   const std::uint64_t first = end_offset_;
-  const std::uint64_t bytes = bytes_of(records);
   for (PendingRecord& record : records) {
     note_position(segment.index, end_offset_, segment.end_position);
     segment.end_position += kRecordHeaderBytes + record.bytes.size();
@@ -288,16 +343,17 @@ std::uint64_t Partition::publish(std::vector<PendingRecord>& records) {
     remember({end_offset_++, record.received_us, std::move(record.bytes)});
   }
   segment.end_offset = end_offset_;
-  segment.file_bytes += bytes;
-  counters_.disk_bytes += bytes;
+  counters_.disk_bytes += ahead_end_ - segment.file_bytes;
+  segment.file_bytes = ahead_end_;
   return first;
 }
 
 void Partition::remember(LogRecord record) {
   const std::size_t share = options_.recent_bytes_max / options_.partitions;
+  const std::int64_t oldest_us = record.received_us - options_.recent_age_us_max;
   recent_bytes_ += record.bytes.size() + kRecentOverheadBytes;
   recent_.push_back(std::move(record));
-  while (!recent_.empty() && recent_bytes_ > share) {
+  while (!recent_.empty() && (recent_bytes_ > share || recent_.front().received_us < oldest_us)) {
     recent_bytes_ -= recent_.front().bytes.size() + kRecentOverheadBytes;
     recent_.pop_front();
   }

@@ -90,7 +90,10 @@ class Partition {
 
   bool needs_new_segment(std::uint64_t record_bytes) const;
   Status check_room(std::uint64_t bytes) const;
+  std::uint64_t growth_of(std::uint64_t record_bytes, bool begins_segment) const;
+  std::uint64_t ahead_bytes_for(std::uint64_t position, std::uint64_t commit_bytes) const;
   Status begin_segment();
+  void give_back_ahead();
   Status write(const std::vector<PendingRecord>& records);
   Status sync_file();
   void retire();
@@ -115,6 +118,7 @@ class Partition {
   // Of the commit thread.
   std::unique_ptr<DiskFile> file_;  ///< The newest segment's; null when the next commit must begin one.
   std::string buffer_;
+  std::uint64_t ahead_end_ = 0;  ///< So far the newest segment's file is written, with records or zeros.
 
   mutable std::mutex mutex_;  ///< Guards what follows; held for work in memory only.
   std::deque<Segment> segments_;

@@ -67,6 +67,7 @@ Result<std::string> FakeEngine::create(const std::string& name, const Json& body
   VERGE_CHECK(check_answers());
   const std::string image = string_member(body, "Image").value();
   if (refused_images_.count(image) != 0) {
+    ++refused_count_;
     return Error{ErrorCode::invalid_argument, "create container " + name + ": invalid option"};
   }
   for (const auto& [id, entry] : containers_) {
@@ -160,7 +161,18 @@ Status FakeEngine::load_image(const std::filesystem::path&) { return Done{}; }
 
 Status FakeEngine::remove_image(const std::string& reference_or_id) {
   const std::lock_guard lock(mutex_);
-  images_.erase(reference_or_id);
+  VERGE_CHECK(check_answers());
+  const auto found = images_.find(reference_or_id);
+  if (found == images_.end()) return Done{};
+  const std::string id = found->second.id;
+  const bool has_other_name =
+      std::count_if(images_.begin(), images_.end(), [&](const auto& image) { return image.second.id == id; }) > 1;
+  const bool is_used = std::any_of(containers_.begin(), containers_.end(),
+                                   [&](const auto& entry) { return entry.second.container.image_id == id; });
+  if (is_used && !has_other_name) {
+    return Error{ErrorCode::conflict, "remove image " + reference_or_id + ": a container uses it"};
+  }
+  images_.erase(found);
   return Done{};
 }
 
@@ -177,6 +189,11 @@ void FakeEngine::set_away(bool away) {
 void FakeEngine::refuse_image(const std::string& image_id) {
   const std::lock_guard lock(mutex_);
   refused_images_.insert(image_id);
+}
+
+int FakeEngine::refused_count() const {
+  const std::lock_guard lock(mutex_);
+  return refused_count_;
 }
 
 void FakeEngine::refuse_start(const std::string& image_id) {

@@ -40,6 +40,7 @@ class FakeEngine final : public ContainerEngine {
   void set_away(bool away);
   /// create() of a body with this Image fails as Docker does for a bad createOptions.
   void refuse_image(const std::string& image_id);
+  int refused_count() const;  ///< Creates that were refused so.
   /// start() of containers with this Image fails.
   void refuse_start(const std::string& image_id);
   /// The process ends and the engine notices.
@@ -72,6 +73,7 @@ class FakeEngine final : public ContainerEngine {
   std::vector<std::string> calls_;
   std::string label_ = "verge.module";
   std::int64_t next_ = 1;
+  int refused_count_ = 0;
   bool away_ = false;
 };
 

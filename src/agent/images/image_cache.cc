@@ -1,6 +1,7 @@
 #include "agent/images/image_cache.h"
 
 #include <fmt/format.h>
+#include <utility>
 
 #include "base/disk.h"
 #include "base/json.h"
@@ -35,6 +36,16 @@ const contract::RegistryCredential* credential_for(
   return nullptr;
 }
 
+std::set<std::string> names_in(const Json& json, std::string_view member) {
+  std::set<std::string> names;
+  const Json* list = find_member(json, {member});
+  if (list == nullptr || !list->is_array()) return names;
+  for (const auto& name : *list) {
+    if (name.is_string()) names.insert(name.get<std::string>());
+  }
+  return names;
+}
+
 /// Removed whatever happens: an archive is as large as its image.
 struct TemporaryFile {
   std::filesystem::path path;
@@ -58,6 +69,10 @@ ImageCache::ImageCache(ContainerEngine& engine, const Settings& settings, std::f
       token_(std::move(token)),
       is_cancelled_(std::move(is_cancelled)),
       folder_(settings.home / "images") {
+  if (const auto good = read_file(folder_ / "good.json", 1U << 20U)) {
+    // Lost: the images before this start are fetched once more when somebody goes back to them.
+    if (const auto sets = parse_json(*good)) good_ = names_in(*sets, "good"), good_before_ = names_in(*sets, "before");
+  }
   const auto text = read_file(folder_ / "table.json", 4U << 20U);
   const auto json = text ? parse_json(*text) : Result<Json>(text.error());
   if (!json || !json->is_object()) return;  // Lost: images are fetched once more.
@@ -145,9 +160,77 @@ Result<EngineImage> ImageCache::pull(const std::string& reference,
 Status ImageCache::remember(const std::string& reference, const Entry& entry) {
   const std::lock_guard lock(table_mutex_);
   table_[reference] = entry;
+  return write_table();
+}
+
+/// Under table_mutex_.
+Status ImageCache::write_table() {
   Json json = Json::object();
   for (const auto& [name, item] : table_) json[name] = {{"digest", item.digest}, {"engine_id", item.engine_id}};
   return write_file(folder_ / "table.json", to_pretty_text(json));
+}
+
+Status ImageCache::prune(const std::set<std::string>& wanted, bool is_good, const std::function<bool()>& is_current) {
+  const std::lock_guard lock(download_mutex_);
+  if (!is_current()) return Done{};
+  VERGE_TRY(auto store, packaging::BlobStore::open(folder_));
+  if (is_good && wanted != good_) VERGE_CHECK(note_good(wanted));
+  std::size_t removed_count = 0;
+  const Status removed = remove_from_engine(unneeded(wanted), is_current, removed_count);
+  VERGE_TRY(const auto freed_bytes, sweep(store, is_good));
+  if (removed_count > 0 || freed_bytes > 0) {
+    log_info("images", "images of earlier deployments removed",
+             {{"images", removed_count}, {"freed_bytes", freed_bytes}});
+  }
+  return removed;
+}
+
+Status ImageCache::note_good(const std::set<std::string>& wanted) {
+  good_before_ = std::exchange(good_, wanted);
+  return write_file(folder_ / "good.json", to_pretty_text({{"good", good_}, {"before", good_before_}}));
+}
+
+std::vector<std::string> ImageCache::unneeded(const std::set<std::string>& wanted) {
+  const std::lock_guard lock(table_mutex_);
+  std::vector<std::string> references;
+  for (const auto& [reference, entry] : table_) {
+    if (!wanted.contains(reference) && !good_.contains(reference) && !good_before_.contains(reference)) {
+      references.push_back(reference);
+    }
+  }
+  return references;
+}
+
+Status ImageCache::remove_from_engine(const std::vector<std::string>& references,
+                                      const std::function<bool()>& is_current, std::size_t& removed_count) {
+  Status status = Done{};
+  for (const auto& reference : references) {
+    if (!is_current()) break;
+    const auto parsed = packaging::parse_reference(reference);
+    auto removed = parsed ? engine_.remove_image(engine_name(*parsed)) : Status(Done{});
+    if (!removed) {
+      status = std::move(removed);  // It stays in the table, so the next time tries again.
+      continue;
+    }
+    const std::lock_guard lock(table_mutex_);
+    table_.erase(reference);
+    ++removed_count;
+    VERGE_CHECK(write_table());
+  }
+  return status;
+}
+
+/// Blobs of images that are no longer in the table; under download_mutex_, so nobody adds any meanwhile.
+Result<std::uint64_t> ImageCache::sweep(packaging::BlobStore& store, bool with_partials) {
+  std::vector<std::string> manifests;
+  {
+    const std::lock_guard lock(table_mutex_);
+    for (const auto& [reference, entry] : table_) manifests.push_back(entry.digest);
+  }
+  VERGE_TRY(auto freed_bytes, store.sweep(manifests));
+  // All that is wanted is here: what was begun belongs to something else.
+  if (with_partials) freed_bytes += store.discard_partials(std::chrono::seconds(0));
+  return freed_bytes;
 }
 
 }  // namespace verge::agent

@@ -3,7 +3,9 @@
 // HOME/images holds blobs (an OCI image layout) and table.json: reference -> manifest digest -> the engine's image id,
 // because engines rewrite digests. What is in the table and in the engine is never fetched again. An image of another
 // registry that somebody loaded into the engine by hand counts as fetched; for the hub's only the table counts, since
-// the engine may hold an older hub's image of the same name.
+// the engine may hold an older hub's image of the same name. good.json: the two sets of images that ran last; they and
+// the manifest's stay, everything else of the table is removed from engine and folder (prune), so that disk use does
+// not grow with the number of deployments.
 // Threads: as ImageSource; downloads wait for each other.
 #pragma once
 
@@ -12,10 +14,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "agent/images/image_source.h"
 #include "agent/settings.h"
+#include "packaging/blob_store.h"
 
 namespace verge::agent {
 
@@ -29,6 +34,7 @@ class ImageCache final : public ImageSource {
   Result<EngineImage> fetch(const contract::ModuleSpec& spec,
                             const std::map<std::string, contract::RegistryCredential>& registries) override;
   std::string digest_of(const std::string& reference) override;
+  Status prune(const std::set<std::string>& wanted, bool is_good, const std::function<bool()>& is_current) override;
 
  private:
   struct Entry {
@@ -37,6 +43,12 @@ class ImageCache final : public ImageSource {
   Result<EngineImage> pull(const std::string& reference,
                            const std::map<std::string, contract::RegistryCredential>& registries);
   Status remember(const std::string& reference, const Entry& entry);
+  Status write_table();
+  Status note_good(const std::set<std::string>& wanted);
+  std::vector<std::string> unneeded(const std::set<std::string>& wanted);
+  Status remove_from_engine(const std::vector<std::string>& references, const std::function<bool()>& is_current,
+                            std::size_t& removed_count);
+  Result<std::uint64_t> sweep(packaging::BlobStore& store, bool with_partials);
 
   ContainerEngine& engine_;
   const Settings& settings_;
@@ -46,6 +58,7 @@ class ImageCache final : public ImageSource {
   std::mutex download_mutex_;
   std::mutex table_mutex_;
   std::map<std::string, Entry> table_;
+  std::set<std::string> good_, good_before_;  ///< Under download_mutex_.
 };
 
 /// True when the reference names the hub's own image store.

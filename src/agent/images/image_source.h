@@ -3,7 +3,9 @@
 // Threads: blocking; call from worker threads, several at once.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/engine/container_engine.h"
@@ -21,6 +23,10 @@ class ImageSource {
                                     const std::map<std::string, contract::RegistryCredential>& registries) = 0;
   /// The manifest's digest as the registry gave it; the engine's id for images that somebody loaded by hand; or "".
   virtual std::string digest_of(const std::string& reference) = 0;
+  /// Removes the images that it once brought and that neither `wanted` nor one of the last two good sets names.
+  /// `is_good`: the wanted images run, so they are such a set from now on. `is_current` is asked before each removal;
+  /// false ends it. Errors: conflict (a container still uses one), unavailable; what could be removed is.
+  virtual Status prune(const std::set<std::string>& wanted, bool is_good, const std::function<bool()>& is_current) = 0;
 };
 
 }  // namespace verge::agent

@@ -5,10 +5,12 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "contract/topics.h"
 
 namespace verge::agent {
 namespace {
@@ -26,10 +28,35 @@ struct Target {
   bool is_drained() const { return is_caught_up && in_flight.empty(); }
 };
 
+/// The newest message ids of a sender that are durable.
+class RecentIds {
+ public:
+  bool contains(const std::string& id) const { return known_.count(id) != 0; }
+  void add(const std::string& id, std::size_t count_max) {
+    if (!known_.insert(id).second) return;
+    order_.push_back(id);
+    if (order_.size() <= count_max) return;
+    known_.erase(order_.front());
+    order_.pop_front();
+  }
+
+ private:
+  std::set<std::string> known_;
+  std::deque<std::string> order_;
+};
+
 struct Sender {
   std::uint64_t last_durable = 0, last_given = 0;
   std::size_t pending_count = 0;
+  RecentIds durable_ids;
+  std::map<std::string, std::vector<std::function<void(Status)>>>
+      open_ids;  ///< On their way: who waits beside the first.
 };
+
+std::string message_id_of(const OutboxRecord& record) {
+  const auto properties = contract::PropertyBag::from_text(record.properties);
+  return properties ? std::string(properties->get(kMessageIdProperty)) : std::string();
+}
 
 /// What one call of append waits for.
 struct Batch {
@@ -48,6 +75,16 @@ std::uint64_t segment_bytes(const OutboxOptions& options) {
   if (options.segment_bytes_max > 0) return options.segment_bytes_max;
   return std::clamp<std::uint64_t>(options.disk_bytes_max / 16, 256U << 10U, 16U << 20U);
 }
+
+/// A record that ranks high and whose segment had to go; delivered before anything that is still in the log.
+struct Spared {
+  std::uint64_t offset = 0;  ///< Where it was in the log.
+  std::int64_t received_us = 0;
+  OutboxRecord record;
+  bool is_sent = false;  ///< On the wire.
+
+  std::size_t size() const { return record.payload.size() + record.properties.size() + 256; }
+};
 
 std::map<std::string, std::uint64_t> numbers_in(const Json& json, std::string_view key) {
   std::map<std::string, std::uint64_t> numbers;
@@ -85,6 +122,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
         delivered(m.counter("verge_outbox_delivered_total", "Messages acknowledged by their receiver.")),
         expired(m.counter("verge_outbox_dropped_total", "Messages dropped.", {{"reason", "expired"}})),
         dropped(m.counter("verge_outbox_dropped_total", "Messages dropped.", {{"reason", "disk_cap"}})),
+        repeated(m.counter("verge_outbox_repeated_total", "Messages sent again that were stored already.")),
         refused(m.counter("verge_outbox_refused_total", "Messages not taken because the disk was full or failed.")),
         bytes(m.gauge("verge_outbox_disk_bytes", "Size of the outbox on disk.")) {}
 
@@ -94,7 +132,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   const Clock& clock;
   const OutboxOptions options;
   const FindSink find_sink;
-  Counter &stored, &delivered, &expired, &dropped, &refused;
+  Counter &stored, &delivered, &expired, &dropped, &repeated, &refused;
   Gauge& bytes;
 
   std::unique_ptr<storage::AppendLog> log;
@@ -102,10 +140,16 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   const std::string boot = boot_id();
   std::map<std::string, Target> targets;
   std::map<std::string, Sender> senders;
-  std::uint64_t durable_end = 0;  ///< One past the highest offset that arrived here.
+  std::uint64_t durable_end = 0;                           ///< One past the highest offset that arrived here.
+  std::deque<std::pair<std::uint64_t, std::size_t>> kept;  ///< Offset and size of the newest records.
+  std::size_t kept_bytes = 0;
+  std::map<std::string, std::deque<Spared>> spared;  ///< By target, oldest first; no empty ones.
+  std::size_t spared_bytes = 0;
+  bool is_spared_changed = false;
   std::string saved_positions;
   std::uint64_t saved_lowest = 0;
   std::mutex file_mutex;
+  bool is_closed = false;  ///< Guarded by file_mutex.
   bool is_saving = false;
   Loop::TimerId checkpoint_timer = 0, sweep_timer = 0;
 
@@ -113,6 +157,11 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   std::vector<Arrival> arrivals;
 
   std::filesystem::path positions_path() const { return options.folder / "positions.json"; }
+  std::filesystem::path spared_path() const { return options.folder / "spared.json"; }
+  std::uint64_t spared_bytes_max() const {
+    return options.spared_bytes_max > 0 ? options.spared_bytes_max
+                                        : std::min<std::uint64_t>(options.disk_bytes_max / 16, 4U << 20U);
+  }
 
   // -- opening
 
@@ -125,6 +174,8 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     const std::uint64_t scan_from = load_positions();
     VERGE_CHECK(scan(scan_from));
     durable_end = log->end_offset(0);
+    VERGE_CHECK(recall_ids());
+    load_spared();
     if (auto saved = write_positions(positions_text()); !saved) {
       return std::move(saved).error().within("open the outbox");
     }
@@ -182,13 +233,101 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     }
   }
 
+  /// The ids of what was durable just before the end: its senders may not know it yet.
+  Status recall_ids() {
+    const auto count = std::min<std::uint64_t>(options.kept_count_max, durable_end);
+    std::uint64_t offset = durable_end - count;
+    while (true) {
+      VERGE_TRY(const auto records, log->read(0, offset, options.read_count_max, kReadBytesMax));
+      if (records.empty()) return Done{};
+      for (const auto& stored_record : records) {
+        offset = stored_record.offset + 1;
+        keep(stored_record.offset, stored_record.bytes.size());
+        const auto record = outbox_record_from(stored_record.bytes);
+        const auto id = record ? message_id_of(*record) : std::string();
+        if (!id.empty()) senders[record->sender].durable_ids.add(id, options.ids_max);
+      }
+    }
+  }
+
+  /// A damaged file costs what was spared, nothing else.
+  void load_spared() {
+    const auto file = disk.open(spared_path(), false);
+    if (!file) return;
+    const auto size = (*file)->size_bytes();
+    const auto text = size ? (*file)->read_at(0, *size) : Result<std::string>(size.error());
+    const auto json = text ? parse_json(*text) : Result<Json>(text.error());
+    const Json* list = json ? find_member(*json, {"spared"}) : nullptr;
+    if (list == nullptr || !list->is_array()) {
+      return log_warning("outbox", "what the disk cap spared cannot be read", {{"file", spared_path().string()}});
+    }
+    for (const Json& item : *list) {
+      const auto offset = integer_member(item, "offset");
+      const auto received_us = integer_member(item, "received_us");
+      const auto encoded = string_member(item, "record");
+      const auto bytes_of_record = encoded ? from_base64(*encoded) : Result<std::string>(encoded.error());
+      auto record =
+          bytes_of_record ? outbox_record_from(*bytes_of_record) : Result<OutboxRecord>(bytes_of_record.error());
+      if (!offset || !received_us || !record) continue;
+      targets[record->target];
+      add_spared({static_cast<std::uint64_t>(*offset), *received_us, *std::move(record)});
+    }
+  }
+
+  void keep(std::uint64_t offset, std::size_t size) {
+    kept.emplace_back(offset, size);
+    kept_bytes += size;
+    while (kept.size() > options.kept_count_max || kept_bytes > options.kept_bytes_max) {
+      kept_bytes -= kept.front().second;
+      kept.pop_front();
+    }
+  }
+
   // -- taking in
 
-  void append(std::vector<Message> messages, std::function<void(Status)> done) {
+  void append(std::vector<Message> messages, std::function<void(Status)> done, const Origin& origin) {
+    if (messages.empty()) return done(Done{});
+    if (!origin.message_id.empty()) {
+      const std::string& name = messages.front().sender;
+      if (origin.is_repeated && is_stored(name, origin.message_id, done)) return repeated.add();
+      done = remembering(name, origin.message_id, std::move(done));
+    }
+    store(std::move(messages), std::move(done));
+  }
+
+  /// True when the message is stored or on its way; then `done` is taken care of.
+  bool is_stored(const std::string& name, const std::string& id, const std::function<void(Status)>& done) {
+    Sender& sender = senders[name];
+    if (sender.durable_ids.contains(id)) {
+      done(Done{});
+      return true;
+    }
+    const auto open_id = sender.open_ids.find(id);
+    if (open_id == sender.open_ids.end()) return false;
+    open_id->second.push_back(done);
+    return true;
+  }
+
+  std::function<void(Status)> remembering(const std::string& name, const std::string& id,
+                                          std::function<void(Status)> done) {
+    // An id that its sender uses for two messages at a time says nothing.
+    if (!senders[name].open_ids.try_emplace(id).second) return done;
+    return [weak = weak_from_this(), name, id, done = std::move(done)](const Status& status) {
+      std::vector<std::function<void(Status)>> waiting;
+      if (const auto self = weak.lock()) {
+        Sender& sender = self->senders[name];
+        if (auto entry = sender.open_ids.extract(id)) waiting = std::move(entry.mapped());
+        if (status) sender.durable_ids.add(id, self->options.ids_max);
+      }
+      done(status);
+      for (const auto& other : waiting) other(status);
+    };
+  }
+
+  void store(std::vector<Message> messages, std::function<void(Status)> done) {
     auto batch = std::make_shared<Batch>();
     batch->open_count = messages.size();
     batch->done = std::move(done);
-    if (messages.empty()) return batch->done(Done{});
     if (log->disk_bytes() > options.disk_bytes_max) enforce_cap();
     for (Message& message : messages) {
       OutboxRecord record;
@@ -197,6 +336,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
       record.properties = std::move(message.properties);
       record.payload = std::move(message.payload);
       record.time_to_live_s = message.time_to_live_s;
+      record.rank = message.rank;
       record.boot = boot;
       record.monotonic_us = clock.monotonic_us();
       if (record.target.starts_with("up:")) {
@@ -240,6 +380,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     if (arrival.offset) {
       stored.add();
       durable_end = std::max(durable_end, *arrival.offset + 1);
+      keep(*arrival.offset, arrival.record.payload.size() + arrival.record.properties.size());
       offer(*arrival.offset, arrival.record);
     } else {
       refused.add();
@@ -265,7 +406,8 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     if (offset < target.next_offset) return;  // The scan was faster than the hand-over.
     if (!target.is_caught_up) return;         // The scan will come to it.
     target.next_offset = offset;
-    if (target.in_flight.size() >= options.window || !hand_over(record.target, target, offset, record)) {
+    if (spared.count(record.target) != 0 || target.in_flight.size() >= options.window ||
+        !hand_over(record.target, target, offset, record)) {
       target.is_caught_up = false;
       return;
     }
@@ -289,30 +431,126 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     if (found == targets.end() || found->second.generation != generation) return;
     Target& target = found->second;
     if (!status) {
-      rewind(target);
+      rewind(name, target);
       return;
     }
     target.in_flight.erase(offset);
     delivered.add();
+    remove_spared(name, offset);
     // Reading in half windows: one record at a time would read the log over and over.
-    if (!target.is_caught_up && target.in_flight.size() * 2 <= options.window) pump(name, target);
+    if (!is_all_sent(name, target) && target.in_flight.size() * 2 <= options.window) pump(name, target);
   }
 
   /// The receiver went away: everything it has not acknowledged is sent again, in order.
-  static void rewind(Target& target) {
+  void rewind(const std::string& name, Target& target) {
     if (target.in_flight.empty()) return;
+    if (const auto own = spared.find(name); own != spared.end()) {
+      for (Spared& item : own->second) item.is_sent = false;
+    }
     ++target.generation;
     target.next_offset = *target.in_flight.begin();
     target.in_flight.clear();
     target.is_caught_up = false;
   }
 
+  bool is_all_sent(const std::string& name, const Target& target) const {
+    return target.is_caught_up && spared.count(name) == 0;
+  }
+
   void pump(const std::string& name, Target& target) {
     if (target.is_pumping) return;
     target.is_pumping = true;
-    while (!target.is_caught_up && target.in_flight.size() < options.window && pump_batch(name, target)) {
+    const bool takes_more = pump_spared(name, target);
+    while (takes_more && !target.is_caught_up && target.in_flight.size() < options.window && pump_batch(name, target)) {
     }
     target.is_pumping = false;
+  }
+
+  /// False when the target does not take more for now. What is handed over may be acknowledged, and gone, at once.
+  bool pump_spared(const std::string& name, Target& target) {
+    while (true) {
+      const auto own = spared.find(name);
+      if (own == spared.end()) return true;
+      const auto next =
+          std::find_if(own->second.begin(), own->second.end(), [](const Spared& item) { return !item.is_sent; });
+      if (next == own->second.end()) return true;
+      if (is_expired(next->record, next->received_us)) {
+        expired.add();
+        remove_spared(name, next->offset);
+        continue;
+      }
+      if (target.in_flight.size() >= options.window) return false;
+      next->is_sent = true;
+      const std::uint64_t offset = next->offset;
+      if (hand_over(name, target, offset, OutboxRecord(next->record))) continue;
+      for (Spared* item = find_spared(name, offset); item != nullptr; item = nullptr) item->is_sent = false;
+      return false;
+    }
+  }
+
+  Spared* find_spared(const std::string& name, std::uint64_t offset) {
+    const auto own = spared.find(name);
+    if (own == spared.end()) return nullptr;
+    const auto found = std::find_if(own->second.begin(), own->second.end(),
+                                    [offset](const Spared& item) { return item.offset == offset; });
+    return found == own->second.end() ? nullptr : &*found;
+  }
+
+  void add_spared(Spared item) {
+    auto& own = spared[item.record.target];
+    // They come in the order of the log; an attempt that failed may come again.
+    if (!own.empty() && item.offset <= own.back().offset) return;
+    spared_bytes += item.size();
+    is_spared_changed = true;
+    own.push_back(std::move(item));
+  }
+
+  void remove_spared(const std::string& name, std::uint64_t offset) {
+    const auto own = spared.find(name);
+    if (own == spared.end()) return;
+    const auto item = std::find_if(own->second.begin(), own->second.end(),
+                                   [offset](const Spared& candidate) { return candidate.offset == offset; });
+    if (item == own->second.end()) return;
+    spared_bytes -= item->size();
+    is_spared_changed = true;
+    own->second.erase(item);
+    if (own->second.empty()) spared.erase(own);
+  }
+
+  /// The highest rank goes first, of one rank the oldest; returns how many went.
+  std::uint64_t shrink_spared() {
+    if (spared_bytes <= spared_bytes_max()) return 0;
+    std::vector<std::tuple<int, std::uint64_t, std::string>> victims;
+    for (const auto& [name, items] : spared) {
+      for (const Spared& item : items) victims.emplace_back(-item.record.rank, item.offset, name);
+    }
+    std::sort(victims.begin(), victims.end());
+    std::uint64_t lost = 0;
+    for (const auto& [rank, offset, name] : victims) {
+      if (spared_bytes <= spared_bytes_max()) break;
+      remove_spared(name, offset);
+      ++lost;
+    }
+    return lost;
+  }
+
+  std::string spared_text() const {
+    Json list = Json::array();
+    for (const auto& [name, items] : spared) {
+      for (const Spared& item : items) {
+        list.push_back(
+            {{"offset", item.offset}, {"received_us", item.received_us}, {"record", to_base64(to_bytes(item.record))}});
+      }
+    }
+    return to_text(Json{{"spared", std::move(list)}});
+  }
+
+  Status save_spared() {
+    if (!is_spared_changed) return Done{};
+    const std::lock_guard lock(file_mutex);
+    VERGE_CHECK(replace_file(disk, spared_path(), spared_text()));
+    is_spared_changed = false;
+    return Done{};
   }
 
   /// False when the target does not take more for now.
@@ -370,13 +608,19 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     bytes.set(static_cast<double>(log->disk_bytes()));
     if (log->disk_bytes() > options.disk_bytes_max) enforce_cap();
     for (auto& [name, target] : targets) {
-      if (target.is_caught_up) continue;
+      if (is_all_sent(name, target)) continue;
       pump(name, target);
       skip_expired(name, target);
     }
     // A target that is empty needs no memory; it comes back with its next record.
-    std::erase_if(targets, [](const auto& entry) { return entry.second.is_drained() && !entry.second.is_pumping; });
+    std::erase_if(targets, [this](const auto& entry) {
+      return is_drained(entry.first, entry.second) && !entry.second.is_pumping;
+    });
     trim();
+  }
+
+  bool is_drained(const std::string& name, const Target& target) const {
+    return target.is_drained() && spared.count(name) == 0;
   }
 
   /// Frees what a target that is away will never get.
@@ -396,21 +640,25 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   }
 
   std::uint64_t position_of(const Target& target) const {
-    if (!target.in_flight.empty()) return *target.in_flight.begin();
+    const auto first = target.in_flight.lower_bound(log->first_offset(0));  // What was spared lies before it.
+    if (first != target.in_flight.end()) return *first;
     return target.is_caught_up ? durable_end : target.next_offset;
   }
 
-  void trim() {
+  void trim(bool keeps_newest = true) {
     // Only what the written positions no longer need: a crash must find everything behind them.
-    const std::uint64_t lowest = std::min(lowest_position(), saved_lowest);
+    std::uint64_t lowest = std::min(lowest_position(), saved_lowest);
+    if (keeps_newest && !kept.empty()) lowest = std::min(lowest, kept.front().first);
     if (lowest <= log->first_offset(0)) return;
     if (const auto trimmed = log->trim_before(0, lowest); !trimmed) log_error("outbox", trimmed.error());
   }
 
-  /// The oldest records go until a tenth of the cap is free; what nobody had acknowledged is counted.
+  /// The oldest segments go until a tenth of the cap is free. What ranks high in them is spared; what nobody had
+  /// acknowledged and is not spared is counted.
   void enforce_cap() {
-    trim();
+    trim(false);
     const std::uint64_t wanted = options.disk_bytes_max / 10 * 9;
+    std::vector<std::uint64_t> given_up;
     std::uint64_t lost = 0;
     std::uint64_t offset = log->first_offset(0);
     std::uint64_t read_bytes = 0;
@@ -418,22 +666,48 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
       const auto records = log->read(0, offset, options.read_count_max, kReadBytesMax);
       if (!records || records->empty()) break;
       for (const auto& stored_record : *records) {
-        const auto record = outbox_record_from(stored_record.bytes);
+        auto record = outbox_record_from(stored_record.bytes);
         const auto target = record ? targets.find(record->target) : targets.end();
-        if (target != targets.end() && position_of(target->second) <= stored_record.offset) ++lost;
+        if (target != targets.end() && position_of(target->second) <= stored_record.offset) {
+          const bool is_sent = target->second.in_flight.count(stored_record.offset) != 0;
+          if (record->rank < kOrdinaryRank) {
+            add_spared({stored_record.offset, stored_record.received_us, *std::move(record), is_sent});
+          } else {
+            given_up.push_back(stored_record.offset);
+          }
+        }
         offset = stored_record.offset + 1;
         read_bytes += stored_record.bytes.size();
       }
       if (read_bytes < segment_bytes(options) / 2) continue;
       read_bytes = 0;
+      lost += shrink_spared();
+      if (const auto saved = save_spared(); !saved) {
+        log_error("outbox", saved.error());  // Rather refuse new messages than lose an alarm.
+        break;
+      }
       if (!log->trim_before(0, offset)) break;
     }
     const std::uint64_t first = log->first_offset(0);
+    forget_spared_from(first);
     for (auto& [name, target] : targets) target.next_offset = std::max(target.next_offset, first);
+    lost += static_cast<std::uint64_t>(
+        std::count_if(given_up.begin(), given_up.end(), [first](std::uint64_t gone) { return gone < first; }));
     if (lost == 0) return;
     dropped.add(lost);
     log_warning("outbox", "the disk cap is reached; the oldest messages were dropped",
-                {{"messages", lost}, {"disk_bytes_max", options.disk_bytes_max}});
+                {{"messages", lost}, {"spared", spared_bytes}, {"disk_bytes_max", options.disk_bytes_max}});
+  }
+
+  /// What is still in the log is delivered from there.
+  void forget_spared_from(std::uint64_t first) {
+    std::vector<std::pair<std::string, std::uint64_t>> kept_in_log;
+    for (const auto& [name, items] : spared) {
+      for (const Spared& item : items) {
+        if (item.offset >= first) kept_in_log.emplace_back(name, item.offset);
+      }
+    }
+    for (const auto& [name, offset] : kept_in_log) remove_spared(name, offset);
   }
 
   std::string positions_text() const {
@@ -454,7 +728,9 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   void save_later() {
     if (is_saving) return;
     auto text = positions_text();
-    if (text == saved_positions) return;
+    if (text == saved_positions && !is_spared_changed) return;
+    // Seldom anything: only after the disk cap was reached. An old file means sending more again.
+    if (const auto saved = save_spared(); !saved) log_error("outbox", saved.error());
     is_saving = true;
     const auto lowest = lowest_position();
     const auto submitted = workers.submit([self = shared_from_this(), text, lowest] {
@@ -468,6 +744,8 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
 
   Status write_positions(std::string_view text) {
     const std::lock_guard lock(file_mutex);
+    // A job that comes late must not replace what the next outbox of this folder wrote.
+    if (is_closed) return Error{ErrorCode::unavailable, "write positions: the outbox is closed"};
     return replace_file(disk, positions_path(), text);
   }
 
@@ -485,6 +763,10 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   void close() {
     loop.cancel(checkpoint_timer);
     loop.cancel(sweep_timer);
+    {
+      const std::lock_guard lock(file_mutex);
+      is_closed = true;
+    }
     if (log == nullptr) return;
     log.reset();  // Waits for the commit thread, which may still call arrive().
   }
@@ -500,8 +782,8 @@ Result<std::unique_ptr<Outbox>> Outbox::open(Loop& loop, Workers& workers, Disk&
   return std::unique_ptr<Outbox>(new Outbox(std::move(impl)));
 }
 
-void Outbox::append(std::vector<Message> messages, std::function<void(Status)> done) {
-  impl_->append(std::move(messages), std::move(done));
+void Outbox::append(std::vector<Message> messages, std::function<void(Status)> done, const Origin& origin) {
+  impl_->append(std::move(messages), std::move(done), origin);
 }
 void Outbox::wake(const std::string& target) { impl_->wake(target); }
 void Outbox::wake_all() {
@@ -511,11 +793,13 @@ void Outbox::wake_all() {
 }
 bool Outbox::has_pending(const std::string& target) const {
   const auto found = impl_->targets.find(target);
-  return found != impl_->targets.end() && !found->second.is_drained();
+  return found != impl_->targets.end() && !impl_->is_drained(target, found->second);
 }
 std::map<std::string, Outbox::TargetFigures> Outbox::figures() const {
   std::map<std::string, TargetFigures> figures;
-  for (const auto& [name, target] : impl_->targets) figures[name] = {target.in_flight.size(), target.is_drained()};
+  for (const auto& [name, target] : impl_->targets) {
+    figures[name] = {target.in_flight.size(), impl_->is_drained(name, target)};
+  }
   return figures;
 }
 std::uint64_t Outbox::disk_bytes() const { return impl_->log->disk_bytes(); }

@@ -5,7 +5,7 @@
 namespace verge::agent {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr char kVersionWithoutRank = 1, kVersion = 2;
 
 void put_number(std::string& bytes, std::uint64_t number, int size) {
   for (int i = 0; i < size; ++i) bytes += static_cast<char>(number >> (8 * i));
@@ -55,6 +55,7 @@ std::string to_bytes(const OutboxRecord& record) {
   put_number(bytes, static_cast<std::uint64_t>(record.time_to_live_s), 8);
   put_number(bytes, static_cast<std::uint64_t>(record.monotonic_us), 8);
   put_number(bytes, record.sequence, 8);
+  put_number(bytes, record.rank, 1);
   put_text(bytes, record.target);
   put_text(bytes, record.sender);
   put_text(bytes, record.properties);
@@ -64,7 +65,7 @@ std::string to_bytes(const OutboxRecord& record) {
 }
 
 Result<OutboxRecord> outbox_record_from(std::string_view bytes) {
-  if (bytes.empty() || bytes[0] != kVersion) {
+  if (bytes.empty() || (bytes[0] != kVersion && bytes[0] != kVersionWithoutRank)) {
     return Error{ErrorCode::corrupt, "read an outbox record: unknown version; a newer agent wrote it"};
   }
   Reader reader(bytes.substr(1));
@@ -72,6 +73,7 @@ Result<OutboxRecord> outbox_record_from(std::string_view bytes) {
   record.time_to_live_s = static_cast<std::int64_t>(reader.number(8));
   record.monotonic_us = static_cast<std::int64_t>(reader.number(8));
   record.sequence = reader.number(8);
+  if (bytes[0] == kVersion) record.rank = static_cast<std::uint8_t>(reader.number(1));
   record.target = reader.text();
   record.sender = reader.text();
   record.properties = reader.text();

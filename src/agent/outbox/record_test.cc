@@ -12,6 +12,7 @@ OutboxRecord example() {
   record.properties = "%24.on=events&a=b";
   record.payload = std::string("{\"v\":1}\0binary", 14);
   record.sequence = 1ULL << 40;
+  record.rank = kAlarmRank;
   record.time_to_live_s = -1;
   record.boot = "b-1";
   record.monotonic_us = 123456789;
@@ -34,9 +35,19 @@ TEST(OutboxRecord, RefusesEveryCutAndEveryAddedByte) {
 
 TEST(OutboxRecord, RefusesAnotherVersion) {
   std::string bytes = to_bytes(example());
-  bytes[0] = 2;
+  bytes[0] = 3;
   ASSERT_FALSE(outbox_record_from(bytes));
   EXPECT_EQ(outbox_record_from(bytes).error().code, ErrorCode::corrupt);
+}
+
+TEST(OutboxRecord, ReadsVersionOneWhichHadNoRank) {
+  std::string bytes = to_bytes(example());
+  bytes[0] = 1;
+  bytes.erase(1 + 3 * 8, 1);
+  const auto back = outbox_record_from(bytes);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->rank, kOrdinaryRank);
+  EXPECT_EQ(back->payload, example().payload);
 }
 
 }  // namespace

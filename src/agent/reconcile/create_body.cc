@@ -283,6 +283,18 @@ Labels owner_labels(const Settings& settings) {
 }
 std::string module_label(const Settings& settings) { return settings.label_prefix + ".module"; }
 std::string hash_label(const Settings& settings) { return settings.label_prefix + ".spec"; }
+const Container* container_among(const std::vector<Container>& ours, const std::string& module,
+                                 const Settings& settings) {
+  const auto label = module_label(settings);
+  const Container* chosen = nullptr;
+  for (const Container& container : ours) {
+    const auto found = container.labels.find(label);
+    if (found == container.labels.end() || found->second != module) continue;
+    if (chosen == nullptr || container.state == ContainerState::running) chosen = &container;
+  }
+  return chosen;
+}
+
 std::string order_label(const Settings& settings) { return settings.label_prefix + ".order"; }
 
 }  // namespace verge::agent

@@ -46,5 +46,8 @@ Labels owner_labels(const Settings& settings);
 std::string module_label(const Settings& settings);  ///< Name of the label that holds the module's name.
 std::string hash_label(const Settings& settings);
 std::string order_label(const Settings& settings);
+/// The module's container among all of ours: the one that runs, else any, else null.
+const Container* container_among(const std::vector<Container>& ours, const std::string& module,
+                                 const Settings& settings);
 
 }  // namespace verge::agent

@@ -31,16 +31,6 @@ Condition condition_of(const ActualContainer& actual) {
   return actual.container.exit_code == 0 ? Condition::stopped : Condition::failed;
 }
 
-/// True once `wait_us` have passed; a clock that was set back does not block for ever.
-bool is_due(std::int64_t since_us, std::int64_t wait_us, std::int64_t now_us) {
-  return now_us < since_us || now_us - since_us >= wait_us;
-}
-
-bool cools_off_after_failure(const ModuleHistory& history, const PlanInput& input) {
-  return history.failure_count > 0 &&
-         !is_due(history.last_failure_us, cool_off_us(history.failure_count - 1, input.cool_off), input.now_us);
-}
-
 bool has_given_up(RestartPolicy policy, const ModuleHistory& history) {
   return policy != RestartPolicy::always && history.restart_count >= kRestartsMax;
 }
@@ -64,7 +54,7 @@ class Planner {
  public:
   explicit Planner(const PlanInput& input) : input_(input) {}
 
-  std::vector<Command> run() {
+  std::vector<Command> run(std::optional<std::int64_t>* rest_us) {
     find_waiting_group();
     for (const auto& [name, module] : input_.desired) plan_module(name, module);
     for (const auto& actual : input_.actual) {
@@ -74,6 +64,7 @@ class Planner {
     }
     std::stable_sort(commands_.begin(), commands_.end(),
                      [](const Command& a, const Command& b) { return key_of(a) < key_of(b); });
+    if (rest_us != nullptr && rest_us_) *rest_us = rest_us_;
     return std::move(commands_);
   }
 
@@ -81,6 +72,19 @@ class Planner {
   static std::tuple<bool, std::uint32_t, int> key_of(const Command& command) {
     const int phase = command.action == Action::remove ? 0 : 1;
     return {command.action != Action::fetch, command.action == Action::fetch ? 0 : command.group, phase};
+  }
+
+  /// True once `wait_us` have passed; a clock that was set back does not block for ever.
+  bool is_due(std::int64_t since_us, std::int64_t wait_us) {
+    const std::int64_t passed_us = input_.now_us - since_us;
+    if (passed_us < 0 || passed_us >= wait_us) return true;
+    rest_us_ = std::min(rest_us_.value_or(wait_us), wait_us - passed_us);
+    return false;
+  }
+
+  bool cools_off_after_failure(const ModuleHistory& history) {
+    return history.failure_count > 0 &&
+           !is_due(history.last_failure_us, cool_off_us(history.failure_count - 1, input_.cool_off));
   }
 
   const ModuleHistory& history_of(const std::string& module) const {
@@ -115,7 +119,7 @@ class Planner {
   }
 
   bool can_create(const std::string& name, const DesiredModule& module, const ModuleHistory& history) {
-    if (!module.blocked.empty() || cools_off_after_failure(history, input_)) return false;
+    if (!module.blocked.empty() || cools_off_after_failure(history)) return false;
     if (module.has_image) return true;
     add(Action::fetch, name, module, {});
     return false;
@@ -150,7 +154,7 @@ class Planner {
   void keep_running(const std::string& name, const DesiredModule& module, const ActualContainer& actual,
                     const ModuleHistory& history) {
     const Condition condition = condition_of(actual);
-    if (condition == Condition::running || cools_off_after_failure(history, input_)) return;
+    if (condition == Condition::running || cools_off_after_failure(history)) return;
     if (condition == Condition::never_started) {
       if (module.spec.startup_order <= waiting_group_) add(Action::start, name, module, actual.container.id);
       return;
@@ -163,7 +167,7 @@ class Planner {
     }
     if (!wants_restart(policy, condition) || has_given_up(policy, history)) return;
     const std::int64_t since_us = std::max(history.last_exit_us, history.last_restart_us);
-    if (!is_due(since_us, cool_off_us(history.restart_count, input_.cool_off), input_.now_us)) return;
+    if (!is_due(since_us, cool_off_us(history.restart_count, input_.cool_off))) return;
     add(condition == Condition::lost ? Action::revive : Action::restart, name, module, actual.container.id);
   }
 
@@ -178,6 +182,7 @@ class Planner {
   const PlanInput& input_;
   std::vector<Command> commands_;
   std::uint32_t waiting_group_ = 4294967295U;
+  std::optional<std::int64_t> rest_us_;
 };
 
 void note_exit(const ActualContainer& actual, std::int64_t now_us, ModuleHistory& history) {
@@ -221,7 +226,9 @@ std::string_view name_of(Action action) {
   return "";
 }
 
-std::vector<Command> plan(const PlanInput& input) { return Planner(input).run(); }
+std::vector<Command> plan(const PlanInput& input, std::optional<std::int64_t>* rest_us) {
+  return Planner(input).run(rest_us);
+}
 
 std::map<std::string, ModuleHistory> observe(const PlanInput& input) {
   std::map<std::string, ModuleHistory> next;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -88,7 +89,9 @@ struct Command {
 };
 
 /// Fetches first, then by group: removals before the rest. Empty when all is as it should be or cools off.
-std::vector<Command> plan(const PlanInput& input);
+///
+/// rest_us  gets the time until the first module that cools off now may be tried again; stays as it is when none does
+std::vector<Command> plan(const PlanInput& input, std::optional<std::int64_t>* rest_us = nullptr);
 
 /// The history after looking at `actual`: exits noted, counters cleared after long health, dropped modules forgotten.
 std::map<std::string, ModuleHistory> observe(const PlanInput& input);

@@ -1,6 +1,7 @@
 #include "agent/reconcile/reconciler.h"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <fmt/format.h>
 #include <fstream>
@@ -93,8 +94,14 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
   std::map<std::string, std::string> generations;
   EngineInfo engine;
   bool knows_engine = false, is_reachable = false;
-  bool is_running = false, is_again = false, is_stopped = false;
-  std::uint64_t rounds = 0, revision = 0;
+  bool is_running = false, is_again = false;
+  std::atomic<bool> is_stopped = false;
+  std::uint64_t rounds = 0;
+  std::optional<std::int64_t> rest_us;      ///< Until the first module that cools off may be tried again.
+  std::atomic<std::uint64_t> revision = 0;  // Of the desired modules; workers look whether theirs is the newest.
+  std::uint64_t pruned_revision = 0;        // For which images were removed last; 0: for none.
+  bool has_pruned_settled = false;          // When all its modules ran already.
+  bool shall_prune_again = false;
   Loop::TimerId timer = 0;
   std::map<std::string, std::int64_t> lost_since_us;  // container id -> monotonic time
   std::set<std::string> fetching;
@@ -147,6 +154,7 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     surroundings.loop.cancel(timer);
     is_running = true;
     is_again = false;
+    rest_us.reset();
     ++rounds;
     std::vector<std::pair<std::string, std::string>> wanted;
     for (const auto& [name, module] : state.desired) {
@@ -156,8 +164,8 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     }
     // What hardly ever changes is asked rarely: Podman's service spends tens of milliseconds on it.
     const bool is_thorough = !knows_engine || !is_reachable || rounds % kThoroughEvery == 0;
-    const auto submitted =
-        surroundings.engine_workers.submit([self = shared_from_this(), wanted, is_thorough, looked_for = revision] {
+    const auto submitted = surroundings.engine_workers.submit(
+        [self = shared_from_this(), wanted, is_thorough, looked_for = revision.load()] {
           auto look = std::make_shared<Look>(self->look(wanted, is_thorough));
           look->revision = looked_for;
           self->post([look](Impl& impl) { impl.act(std::move(*look)); });
@@ -201,9 +209,10 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     is_reachable = true;
     if (look.engine) engine = *look.engine, knows_engine = true;
     take_over(look);
-    auto commands = plan(state);
+    auto commands = plan(state, &rest_us);
     changed();
     run_fetches(commands);
+    prune_images();
     std::erase_if(commands, [](const Command& command) { return command.action == Action::fetch; });
     run_groups(std::move(commands), false);
   }
@@ -283,6 +292,39 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     fetching.erase(name);
     note(name, Action::fetch, {status, {}});
     wake();
+  }
+
+  /// Every module has its container, made as the manifest says, and it was started.
+  bool is_settled() const {
+    return std::all_of(state.desired.begin(), state.desired.end(), [this](const auto& item) {
+      const auto& [name, module] = item;
+      const ActualContainer* actual = container_of(state, name);
+      if (actual == nullptr || actual->hash != module.hash || !module.blocked.empty() || actual->is_lost) return false;
+      const Container& container = actual->container;
+      const bool is_finished = container.finished_us > 0 && container.exit_code == 0;
+      return module.spec.status != contract::DesiredStatus::running || container.state == ContainerState::running ||
+             is_finished;
+    });
+  }
+
+  /// Once for every set of modules, and once more when all of them run: what no manifest names any more goes.
+  void prune_images() {
+    if (shall_prune_again && rounds % kThoroughEvery == 0) pruned_revision = 0;
+    const bool settled = is_settled();
+    const bool is_done = pruned_revision == revision && (has_pruned_settled || !settled);
+    if (revision == 0 || !fetching.empty() || is_done) return;
+    std::set<std::string> wanted;
+    for (const auto& [name, module] : state.desired) wanted.insert(module.spec.image);
+    const auto submitted = surroundings.transfer_workers.submit(
+        [self = shared_from_this(), wanted, settled, pruned_for = revision.load()] {
+          const auto pruned = self->surroundings.images.prune(
+              wanted, settled, [&] { return !self->is_stopped && self->revision == pruned_for; });
+          if (!pruned) log_warning("reconcile", "images that are needed no more: " + pruned.error().message);
+          self->post([is_good = bool(pruned)](Impl& impl) { impl.shall_prune_again = !is_good; });
+        });
+    if (!submitted) return;  // The queue is full; the next round tries again.
+    pruned_revision = revision;
+    has_pruned_settled = settled;
   }
 
   /// Runs the first group of `commands`, then the rest.
@@ -432,7 +474,9 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
   void end_round(bool has_acted) {
     is_running = false;
     if (is_stopped) return;
-    const auto delay = has_acted || is_again ? options.gap : options.period;
+    auto delay = has_acted || is_again ? options.gap : options.period;
+    // A module whose rest ends before the next round would wait for that round.
+    if (rest_us) delay = std::clamp(std::chrono::milliseconds(*rest_us / 1000 + 1), options.gap, delay);
     timer = surroundings.loop.after(delay, later(&Impl::wake));
   }
 
@@ -446,17 +490,26 @@ struct Reconciler::Impl : std::enable_shared_from_this<Reconciler::Impl> {
     if (!submitted) saved_histories.clear();
   }
 
+  /// On a worker. Asks the engine: our last look may be older than a container that just started.
+  Status stop_and_start(const std::string& module) const {
+    auto& calls = surroundings.engine;
+    VERGE_TRY(const auto containers, calls.list(owner_labels(surroundings.settings)));
+    const Container* container = container_among(containers, module, surroundings.settings);
+    if (container == nullptr) {
+      return Error{ErrorCode::not_found, fmt::format("restart module \"{}\": it has no container yet", module)};
+    }
+    VERGE_CHECK(calls.stop(container->id, options.stop_grace_s));
+    return calls.start(container->id);
+  }
+
   void restart(const std::string& module, std::function<void(Status)> done) {
-    const ActualContainer* actual = container_of(state, module);
-    if (actual == nullptr || state.desired.count(module) == 0) {
+    if (state.desired.count(module) == 0) {
       done(Error{ErrorCode::not_found, fmt::format("restart module \"{}\": there is no such module", module)});
       return;
     }
     state.history[module].was_stopped_by_us = true;
-    const auto job = [self = shared_from_this(), id = actual->container.id, module, done = std::move(done)] {
-      auto& calls = self->surroundings.engine;
-      Status status = calls.stop(id, self->options.stop_grace_s);
-      if (status) status = calls.start(id);
+    const auto job = [self = shared_from_this(), module, done = std::move(done)] {
+      const Status status = self->stop_and_start(module);
       self->post([status, module, done](Impl& impl) {
         if (status) impl.state.history[module].last_restart_us = impl.surroundings.clock.now_us();
         impl.wake();

@@ -1,6 +1,7 @@
 #include "agent/router/module_twins.h"
 
 #include <fmt/format.h>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/disk.h"
@@ -80,15 +81,23 @@ bool is_away(const Error& error) { return error.code == ErrorCode::unavailable |
 }  // namespace
 
 struct ModuleTwins::Impl : std::enable_shared_from_this<ModuleTwins::Impl> {
-  Impl(Loop& l, Workers& w, std::filesystem::path f, Upstream u, OnDesired d)
-      : loop(l), workers(w), folder(std::move(f)), upstream(std::move(u)), on_desired(std::move(d)) {}
+  Impl(Loop& l, Workers& w, std::filesystem::path f, Upstream u, OnDesired d, ModuleTwinsOptions o)
+      : loop(l), workers(w), folder(std::move(f)), upstream(std::move(u)), on_desired(std::move(d)), options(o) {}
+
+  /// Reads that came before the twin was known.
+  struct FirstRead {
+    Loop::TimerId timer = 0;
+    std::vector<std::function<void(Result<Json>)>> waiting;
+  };
 
   Loop& loop;
   Workers& workers;
   const std::filesystem::path folder;
   const Upstream upstream;
   const OnDesired on_desired;
+  const ModuleTwinsOptions options;
   std::map<std::string, Kept> twins;
+  std::map<std::string, FirstRead> first_reads;
 
   std::filesystem::path path_of(const std::string& module) const { return folder / (percent_encode(module) + ".json"); }
 
@@ -116,14 +125,34 @@ struct ModuleTwins::Impl : std::enable_shared_from_this<ModuleTwins::Impl> {
   // -- the module's side
 
   void get(const std::string& module, std::function<void(Result<Json>)> done) {
-    if (!upstream.is_online(module)) return done(from_kept(module));
+    if (!upstream.is_online(module)) return answer_when_known(module, std::move(done));
     upstream.get_twin(module, [weak = weak_from_this(), module, done](Result<Json> twin) {
       const auto self = weak.lock();
       if (self == nullptr) return;
       if (!twin && !is_away(twin.error())) return done(std::move(twin));
       if (twin) self->keep(module, *std::move(twin));
-      done(self->from_kept(module));
+      self->answer_when_known(module, done);
     });
+  }
+
+  void answer_when_known(const std::string& module, std::function<void(Result<Json>)> done) {
+    if (kept(module).is_known) return done(from_kept(module));
+    FirstRead& read = first_reads[module];
+    if (read.waiting.size() >= options.waiting_max) return done(from_kept(module));
+    read.waiting.push_back(std::move(done));
+    if (read.timer != 0) return;
+    read.timer = loop.after(options.first_read_wait, [weak = weak_from_this(), module] {
+      if (const auto self = weak.lock()) self->answer_first_reads(module);
+    });
+  }
+
+  void answer_first_reads(const std::string& module) {
+    const auto found = first_reads.find(module);
+    if (found == first_reads.end()) return;
+    const FirstRead read = std::move(found->second);
+    first_reads.erase(found);
+    loop.cancel(read.timer);
+    for (const auto& done : read.waiting) done(from_kept(module));
   }
 
   Result<Json> from_kept(const std::string& module) {
@@ -229,6 +258,7 @@ struct ModuleTwins::Impl : std::enable_shared_from_this<ModuleTwins::Impl> {
     known.desired_version = desired_version;
     known.reported = std::move(reported);
     known.reported_version = reported_version;
+    answer_first_reads(module);
     if (is_same) return;
     save(module);
     if (!changes.empty()) pass_on(module, desired_version, std::move(changes));
@@ -252,8 +282,9 @@ struct ModuleTwins::Impl : std::enable_shared_from_this<ModuleTwins::Impl> {
 };
 
 ModuleTwins::ModuleTwins(Loop& loop, Workers& workers, std::filesystem::path folder, Upstream upstream,
-                         OnDesired on_desired)
-    : impl_(std::make_shared<Impl>(loop, workers, std::move(folder), std::move(upstream), std::move(on_desired))) {}
+                         OnDesired on_desired, ModuleTwinsOptions options)
+    : impl_(std::make_shared<Impl>(loop, workers, std::move(folder), std::move(upstream), std::move(on_desired),
+                                   options)) {}
 ModuleTwins::~ModuleTwins() = default;
 
 void ModuleTwins::get(const std::string& module, std::function<void(Result<Json>)> done) {

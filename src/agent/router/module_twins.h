@@ -7,6 +7,7 @@
 // thread, so that an older state never replaces a newer one.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -20,6 +21,13 @@
 
 namespace verge::agent {
 
+struct ModuleTwinsOptions {
+  /// How long a read waits for the hub when nothing is kept: a module's own connection to the hub is opened when the
+  /// module connects, and stock SDKs read the twin right then.
+  std::chrono::milliseconds first_read_wait{5000};
+  std::size_t waiting_max = 16;  ///< Such reads of one module; more are refused at once.
+};
+
 class ModuleTwins {
  public:
   /// The way to the hub; see HubLink.
@@ -30,11 +38,12 @@ class ModuleTwins {
   };
   using OnDesired = std::function<void(const std::string& module, std::int64_t version, const Json& patch)>;
 
-  ModuleTwins(Loop& loop, Workers& workers, std::filesystem::path folder, Upstream upstream, OnDesired on_desired);
+  ModuleTwins(Loop& loop, Workers& workers, std::filesystem::path folder, Upstream upstream, OnDesired on_desired,
+              ModuleTwinsOptions options = {});
   ~ModuleTwins();
 
-  /// {"desired": {…, "$version"}, "reported": {…, "$version"}}. Errors: unavailable when the hub is away and the twin
-  /// was never read.
+  /// {"desired": {…, "$version"}, "reported": {…, "$version"}}. Errors: unavailable when the twin was
+  /// never read and the hub stays away for first_read_wait.
   void get(const std::string& module, std::function<void(Result<Json>)> done);
   /// Gives the new version of the reported properties. Errors: invalid_argument, limit (Azure's words).
   void report(const std::string& module, const Json& patch, std::function<void(Result<std::int64_t>)> done);

@@ -44,6 +44,13 @@ std::size_t size_of(const PropertyBag& properties) {
   return size;
 }
 
+/// What goes last when the outbox is full: alarms, then what routes with a priority carry.
+std::uint8_t rank_of(const RouteTable::Match& match, const PropertyBag& properties) {
+  if (properties.get(kSeverityProperty) == "alarm") return kAlarmRank;
+  if (match.priority >= kOrdinaryRank - kRouteRankFirst) return kOrdinaryRank;
+  return static_cast<std::uint8_t>(kRouteRankFirst + match.priority);
+}
+
 }  // namespace
 
 struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
@@ -245,7 +252,8 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
                      fmt::format("{} published as {}", who.to_text(), telemetry->sender.to_text())};
       }
       if (message.retain) telemetry->properties.set("mqtt-retain", "true");
-      return on_output(who.module, std::move(telemetry->properties), std::string(message.payload), acknowledge);
+      return on_output(who.module, std::move(telemetry->properties), std::string(message.payload), message.duplicate,
+                       acknowledge);
     }
     acknowledge(Done{});
     if (const auto* get = std::get_if<contract::TwinGetTopic>(&topic)) {
@@ -280,7 +288,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     }
   }
 
-  Status on_output(const std::string& module, PropertyBag properties, std::string payload,
+  Status on_output(const std::string& module, PropertyBag properties, std::string payload, bool is_repeated,
                    const Acknowledge& acknowledge) {
     received.add();
     if (payload.size() + size_of(properties) > options.message_bytes_max) {
@@ -300,8 +308,11 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     }
     std::vector<Outbox::Message> messages;
     const auto bag = properties.to_text();
-    for (const auto& match : matches) messages.push_back({match.target, module, bag, payload, match.time_to_live_s});
-    with.outbox.append(std::move(messages), acknowledge);
+    for (const auto& match : matches) {
+      messages.push_back({match.target, module, bag, payload, match.time_to_live_s, rank_of(match, properties)});
+    }
+    with.outbox.append(std::move(messages), acknowledge,
+                       {std::string(properties.get(kMessageIdProperty)), is_repeated});
     return Done{};
   }
 
@@ -314,7 +325,7 @@ struct Router::Impl : std::enable_shared_from_this<Router::Impl> {
     if (telemetry == nullptr || telemetry->sender != who) return;
     telemetry->properties.set("iothub-MessageType", "Will");
     const auto sent =
-        on_output(who.module, std::move(telemetry->properties), request.will_payload, [](const Status&) {});
+        on_output(who.module, std::move(telemetry->properties), request.will_payload, false, [](const Status&) {});
     if (!sent) log_error("router", sent.error());
   }
 

@@ -43,6 +43,7 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
   Json reported = Json::object();
   bool knows_reported = false;  // Of this connection.
   bool is_reporting = false, is_scheduled = false, is_reading = false;
+  bool has_said_last_words = false;
   Loop::TimerId refresh_timer = 0, report_timer = 0;
   steady_clock::time_point last_report = steady_clock::now() - kReportGap;
 
@@ -88,6 +89,7 @@ struct SystemTwin::Impl : std::enable_shared_from_this<SystemTwin::Impl> {
   }
 
   void set_report(Json report) {
+    if (has_said_last_words) return;
     wanted_report = std::move(report);
     schedule_report();
   }
@@ -142,6 +144,10 @@ void SystemTwin::connected() { impl_->connected(); }
 void SystemTwin::desired_patch(std::int64_t version, const Json& patch) { impl_->desired_patch(version, patch); }
 void SystemTwin::set_report(Json report) { impl_->set_report(std::move(report)); }
 void SystemTwin::report_now(const Json& patch, std::function<void()> done) {
+  // A report that is due would overwrite these words.
+  impl_->has_said_last_words = true;
+  impl_->wanted_report = nullptr;
+  impl_->loop.cancel(impl_->report_timer);
   if (!impl_->link.is_connected()) return done();
   impl_->link.report(patch, [done = std::move(done)](const Result<std::int64_t>&) { done(); });
 }

@@ -34,7 +34,7 @@ class SystemTwin {
   void desired_patch(std::int64_t version, const Json& patch);
   /// The whole of what should be reported.
   void set_report(Json report);
-  /// Sends a patch at once, past the throttle; for the last words at shutdown.
+  /// Sends a patch at once, past the throttle; the last words at shutdown: nothing is reported after them.
   void report_now(const Json& patch, std::function<void()> done);
 
  private:

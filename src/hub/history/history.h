@@ -2,9 +2,10 @@
 // numbers.
 //
 // A consumer of the message log: reads on from its stored offset, off the acknowledge path, and writes rows and offset
-// in one transaction, so that a crash neither loses nor repeats one. Everything here can be rebuilt: delete history.db.
-// A message that is an event of ours becomes its row; any other becomes a row of type "message".
-// Threads: start() makes one thread that follows the log; queries from any thread (they wait for the disk).
+// in one transaction, so that a crash neither loses nor repeats one. A power cut may take the newest rows back; they
+// are read again, because the log is trimmed only after make_durable(). Everything here can be rebuilt: delete
+// history.db. A message that is an event of ours becomes its row; any other becomes a row of type "message". Threads:
+// start() makes one thread that follows the log; queries from any thread (they wait for the disk).
 #pragma once
 
 #include <atomic>
@@ -66,7 +67,7 @@ class History {
                                                const Clock& clock, Metrics& metrics, HistoryOptions options = {});
   ~History();
 
-  /// Begins to follow the log. stored: the events of one transaction as JSON texts, after it is durable.
+  /// Begins to follow the log. stored: the events of one transaction as JSON texts, after it is committed.
   void start(std::function<void(const std::vector<std::string>& events)> stored);
   void stop();
 
@@ -83,8 +84,9 @@ class History {
   Result<Totals> totals() const;
   /// Messages in the log that are not in history yet.
   std::uint64_t lag() const;
-  /// One past the last message in history, per partition: what may be trimmed from the log.
-  std::vector<std::uint64_t> offsets() const;
+  /// Syncs what is in history by now and returns one past its last message, per partition: what may be trimmed from
+  /// the log. Errors: unavailable.
+  Result<std::vector<std::uint64_t>> make_durable();
 
  private:
   History(std::unique_ptr<storage::Database> database, storage::AppendLog& log, const Clock& clock, Metrics& metrics,

@@ -211,6 +211,33 @@ TEST_F(HistoryTest, GoesOnWhereItStoppedAndCanBeRebuilt) {
   EXPECT_EQ(history_->totals()->total, 2);
 }
 
+TEST_F(HistoryTest, WhatAPowerCutTakesBackIsReadAgain) {
+  open_history();
+  for (std::uint64_t i = 1; i <= 50; ++i) send(i, event_text(1000, 0.5));
+  wait_until_caught_up();
+  const auto durable = history_->make_durable();
+  ASSERT_TRUE(durable) << durable.error().message;
+  EXPECT_THAT(*durable, ElementsAre(50, 0));
+  for (std::uint64_t i = 51; i <= 60; ++i) send(i, event_text(1000, 0.5));
+  wait_until_caught_up();
+
+  // The worst that a power cut can do: the database's own file is left, its unsynced write-ahead log is not.
+  TemporaryFolder after;
+  std::filesystem::copy_file(folder_ / "history.db", after.path() / "history.db");
+  const auto kept = storage::Database::open(after.path() / "kept.db", {});
+  ASSERT_TRUE(kept);
+  ASSERT_TRUE((*kept)->execute("ATTACH '" + (after.path() / "history.db").string() + "' AS history"));
+  EXPECT_EQ((*(*kept)->query_one("SELECT count(*) FROM history.events"))->integer(0), 50);
+  EXPECT_EQ((*(*kept)->query_one("SELECT next FROM history.offsets WHERE partition = 0"))->integer(0), 50);
+
+  auto reopened = History::open(after.path() / "history.db", *log_, clock_, metrics_);
+  ASSERT_TRUE(reopened) << reopened.error().message;
+  history_ = *std::move(reopened);
+  history_->start([](const auto&) {});
+  wait_until_caught_up();
+  EXPECT_EQ(history_->totals()->total, 60);
+}
+
 TEST_F(HistoryTest, SkipsProbesAndUnreadableRecords) {
   open_history();
   append(0, probe_record());
