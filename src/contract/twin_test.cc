@@ -24,7 +24,8 @@ TEST(Twin, WhatMayStandInAPatch) {
   };
   const std::int64_t edge = std::int64_t{1} << 52;
   const Row rows[] = {
-      {"plain values", twin_json(R"({"a": 1, "b": "x", "c": true, "d": 1.5, "e": {"f": null}, "g": [1, {"h": 2}]})"), true},
+      {"plain values", twin_json(R"({"a": 1, "b": "x", "c": true, "d": 1.5, "e": {"f": null}, "g": [1, {"h": 2}]})"),
+       true},
       {"an empty patch", Json::object(), true},
       {"not an object", twin_json("[1]"), false},
       {"null", Json(), false},
@@ -75,8 +76,8 @@ TEST(Twin, SizeIsCountedAzuresWay) {
   EXPECT_FALSE(properties.values.contains("z"));
 
   // Room again once something is deleted, in the same patch: 1 + 4095 go; 1 + 8 and 1 + 4 come.
-  EXPECT_TRUE(
-      patch_properties(properties, twin_json(R"({"a": null, "y": 1234567, "z": false})"), kNow, kReportedBytesMax, "R"));
+  EXPECT_TRUE(patch_properties(properties, twin_json(R"({"a": null, "y": 1234567, "z": false})"), kNow,
+                               kReportedBytesMax, "R"));
   // Control characters and punctuation are free.
   Properties small;
   EXPECT_TRUE(patch_properties(small, Json{{"k", std::string("ab\n\n\n\n")}}, kNow, 3, "Tags"));

@@ -1,5 +1,6 @@
 // The only file that sees ONNX Runtime. The library is opened at run time; its exceptions end here.
 #define ORT_API_MANUAL_INIT
+#include <algorithm>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -254,6 +255,14 @@ Ort::SessionOptions options_of(const SessionOptions& options) {
   return result;
 }
 
+/// The engine's words may have several lines; a log line has one.
+std::string one_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  std::string line(text);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
 /// `open` makes the library's session from its options.
 template <class Open>
 Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::string& doing, std::string digest,
@@ -273,7 +282,9 @@ Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::
     if (auto described = session->describe(); !described) return std::move(described).error().within(doing);
     return std::unique_ptr<Session>(std::move(session));
   } catch (const std::exception& error) {
-    return Error{ErrorCode::corrupt, fmt::format("{}: {}", doing, error.what())};
+    return Error{ErrorCode::corrupt,
+                 fmt::format("{}: this is no whole ONNX model for ONNX Runtime {}; make or fetch it again ({})", doing,
+                             (*opened)->version, one_line(error.what()))};
   }
 }
 

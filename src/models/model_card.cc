@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <set>
 
+#include "base/crypto.h"
 #include "base/disk.h"
 
 namespace verge::models {
@@ -384,14 +385,16 @@ Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionO
   if (!fs::exists(file, error))
     return Error{ErrorCode::not_found, fmt::format("load model \"{}\": the card names \"{}\", which is not there",
                                                    folder.string(), model.card.file)};
-  auto session = inference::load_onnx(file, options);
-  if (!session) return std::move(session).error();
-  model.session = *std::move(session);
-  if (!model.card.digest.empty() && model.card.digest != model.session->model_digest())
+  // Before the engine sees it: a damaged file is called so, whatever the engine would have made of it.
+  VERGE_TRY(const auto digest, sha256_digest_of_file(file));
+  if (!model.card.digest.empty() && model.card.digest != digest)
     return Error{ErrorCode::corrupt,
                  fmt::format("load model \"{}\": the file is {}, the card was made for {}; import the "
                              "model again",
-                             file.string(), model.session->model_digest(), model.card.digest)};
+                             file.string(), digest, model.card.digest)};
+  auto session = inference::load_onnx(file, options);
+  if (!session) return std::move(session).error();
+  model.session = *std::move(session);
   VERGE_CHECK(check_card(model.card, file.filename().string(), model.session->inputs(), model.session->outputs()));
   return model;
 }

@@ -33,9 +33,6 @@ Result<std::unique_ptr<pipeline::Stage>> make_score(const Json& options, const p
   VERGE_TRY(score.alarm.cool_down_s, number_member(options, "cool_down_s", score.alarm.cool_down_s));
   VERGE_TRY(score.score_every_s, number_member(options, "score_every_s", score.score_every_s));
   VERGE_TRY(score.threshold_factor, number_member(options, "threshold_factor", score.threshold_factor));
-  if (score.threshold_factor < 0.1 || score.threshold_factor > 10) {
-    return Error{ErrorCode::invalid_argument, "score: threshold_factor must be 0.1..10"};
-  }
   return make_score_stage(std::move(score), context);
 }
 
@@ -77,10 +74,10 @@ void add_stages(pipeline::Catalog& catalog) {
       .where = "telemetry/score_stage.h",
       .summary = "Scores sensor rows with a taught model and raises alarms.",
       .options = {option("model", "path", "Folder that `verge train telemetry` wrote", nullptr, true),
-                  option("for_s", "number", "The score must stay above the limit so long, seconds", 3.0),
-                  option("clear_s", "number", "… and below it so long to end the alarm, seconds", 10.0),
-                  option("cool_down_s", "number", "No new alarm so long after one ended, seconds", 20.0),
-                  option("score_every_s", "number", "At most one score event in so many seconds", 1.0),
+                  option("for_s", "number", "The score must stay above the limit so long, seconds, 0..3600", 3.0),
+                  option("clear_s", "number", "… and below it so long to end the alarm, seconds, 0..3600", 10.0),
+                  option("cool_down_s", "number", "No new alarm so long after one ended, seconds, 0..86400", 20.0),
+                  option("score_every_s", "number", "At most one score event in so many seconds, 0.1..3600", 1.0),
                   option("threshold_factor", "number",
                          "Times the model's own limit; above 1 is less sensitive, 0.1..10", 1.0)},
       .make = make_score});

@@ -10,7 +10,7 @@ std::int64_t to_us(double seconds) { return static_cast<std::int64_t>(seconds * 
 AlarmLogic::Change AlarmLogic::add(std::int64_t captured_us, double score, double threshold) {
   if (!is_raised_) {
     const bool is_quiet = quiet_until_us_ && captured_us < *quiet_until_us_;
-    if (score <= threshold || is_quiet) {
+    if (!(score > threshold) || is_quiet) {
       above_since_us_.reset();
       return Change::none;
     }
@@ -21,7 +21,7 @@ AlarmLogic::Change AlarmLogic::add(std::int64_t captured_us, double score, doubl
     below_since_us_.reset();
     return Change::raised;
   }
-  if (score >= threshold * options_.clear_share) {
+  if (!(score < threshold * options_.clear_share)) {
     below_since_us_.reset();
     return Change::none;
   }

@@ -1,7 +1,8 @@
 // telemetry/alarm_logic.h -- when scores become an alarm, and when it ends.
 //
 // Raised once the score stayed above the threshold for `for_s`; cleared once it stayed below clear_share of the
-// threshold for clear_s; then quiet for cool_down_s. Times are capture times. Threads: one stream; a pure state
+// threshold for clear_s; then quiet for cool_down_s. Times are capture times. A score that is no number (NaN) neither
+// raises nor clears. Threads: one stream; a pure state
 // machine.
 #pragma once
 

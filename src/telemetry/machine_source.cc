@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fmt/format.h>
 #include <mutex>
 #include <thread>
 
@@ -137,7 +138,12 @@ class MachineSource final : public pipeline::Source {
 Result<std::unique_ptr<pipeline::Source>> make_machine_source(const MachineSourceOptions& options,
                                                               const pipeline::Context& context) {
   if (!(options.simulator.rate_hz >= 0.1 && options.simulator.rate_hz <= 100)) {
-    return Error{ErrorCode::invalid_argument, "machine: rate_hz must be 0.1..100"};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("machine: rate_hz is {:g}; give 0.1..100", options.simulator.rate_hz)};
+  }
+  if (!(options.minutes >= 0)) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("machine: minutes is {:g}; give 0 for no end, or more", options.minutes)};
   }
   return std::unique_ptr<pipeline::Source>(new MachineSource(options, context));
 }

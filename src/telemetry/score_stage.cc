@@ -133,9 +133,28 @@ class ScoreStage final : public pipeline::Stage {
   std::int64_t last_score_us_ = 0;
 };
 
+Status check_score_options(const ScoreStageOptions& options) {
+  struct Range {
+    const char* name;
+    double value, low, high;
+  };
+  for (const Range& range :
+       {Range{"for_s", options.alarm.for_s, 0, 3600}, Range{"clear_s", options.alarm.clear_s, 0, 3600},
+        Range{"clear_share", options.alarm.clear_share, 0.1, 1},
+        Range{"cool_down_s", options.alarm.cool_down_s, 0, 86'400},
+        Range{"score_every_s", options.score_every_s, 0.1, 3600},
+        Range{"threshold_factor", options.threshold_factor, 0.1, 10}}) {
+    if (range.value >= range.low && range.value <= range.high) continue;
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("score: {} is {:g}; give {:g}..{:g}", range.name, range.value, range.low, range.high)};
+  }
+  return Done{};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<pipeline::Stage>> make_score_stage(ScoreStageOptions options, const pipeline::Context& context) {
+  VERGE_CHECK(check_score_options(options));
   if (options.model.is_relative()) options.model = context.folder / options.model;
   VERGE_TRY(auto scorer, WindowScorer::load(options.model));
   return std::unique_ptr<pipeline::Stage>(new ScoreStage(std::move(options), std::move(scorer), context));

@@ -19,6 +19,7 @@ struct ScoreStageOptions {
   double score_every_s = 1;     ///< 0.1..3600
   double threshold_factor = 1;  ///< Times the model's own threshold; above 1 is less sensitive, 0.1..10.
 };
+/// Errors: invalid_argument (an option out of its range), those of WindowScorer::load.
 Result<std::unique_ptr<pipeline::Stage>> make_score_stage(ScoreStageOptions options, const pipeline::Context& context);
 
 }  // namespace verge::telemetry

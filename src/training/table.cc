@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <set>
 
 #include "base/disk.h"
 #include "base/time.h"
@@ -84,6 +85,31 @@ std::optional<std::int64_t> time_of(std::string_view cell, bool has_decimal_comm
   return std::nullopt;
 }
 
+/// A spreadsheet, a picture or UTF-16 text is better called so than read as a strange table.
+Status check_is_text(std::string_view text, std::string_view file_name) {
+  constexpr std::size_t kLookedAt = 4096;
+  const auto begin = text.substr(0, kLookedAt);
+  const auto bad = std::find_if(begin.begin(), begin.end(), [](char letter) {
+    const auto byte = static_cast<unsigned char>(letter);
+    return byte < 0x20 && letter != '\t' && letter != '\n' && letter != '\r';
+  });
+  if (bad == begin.end()) return Done{};
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("{} is not a text table (byte {} is 0x{:02x}); save it as CSV in UTF-8", file_name,
+                           bad - begin.begin() + 1, static_cast<unsigned char>(*bad))};
+}
+
+/// Columns are known by their names from here on, so each needs one of its own.
+Status check_names(const std::vector<std::string>& header, std::string_view file_name) {
+  std::set<std::string_view> seen;
+  for (const auto& name : header) {
+    if (seen.insert(name).second) continue;
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}:1: two columns are called \"{}\"; rename one", file_name, name)};
+  }
+  return Done{};
+}
+
 struct Layout {
   char delimiter = ',';
   bool has_decimal_comma = false;
@@ -117,11 +143,14 @@ Result<Layout> find_layout(std::string_view header, std::string_view first_row, 
   Layout layout;
   layout.delimiter = delimiter_of(header);
   layout.has_decimal_comma = layout.delimiter != ',' && first_row.find(',') != std::string_view::npos;
-  for (const auto name : split(header, layout.delimiter)) layout.header.emplace_back(name);
+  for (const auto name : split(header, layout.delimiter)) {
+    layout.header.push_back(name.empty() ? fmt::format("column {}", layout.header.size() + 1) : std::string(name));
+  }
   if (layout.header.size() > limits.columns_max) {
     return Error{ErrorCode::limit, fmt::format("{}: {} columns, at most {} are read", file_name, layout.header.size(),
                                                limits.columns_max)};
   }
+  VERGE_CHECK(check_names(layout.header, file_name));
   const auto cells = split(first_row, layout.delimiter);
   for (std::size_t column = 0; column < cells.size(); ++column) {
     if (time_of(cells[column], layout.has_decimal_comma)) {
@@ -187,6 +216,7 @@ Table Table::rows(std::size_t from, std::size_t to) const {
 
 Result<Table> parse_csv(std::string_view text, std::string_view file_name, const CsvLimits& limits) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  VERGE_CHECK(check_is_text(text, file_name));
   Lines lines(text);
   const auto header = lines.next();
   Lines peek = lines;
@@ -203,6 +233,7 @@ Result<Table> parse_csv(std::string_view text, std::string_view file_name, const
     if (column != layout.time_column) table.names.push_back(layout.header[column]);
   }
   table.columns.resize(table.names.size());
+  std::size_t too_large_count = 0;
   while (const auto line = lines.next()) {
     const auto cells = split(*line, layout.delimiter);
     if (cells.size() != layout.header.size()) {
@@ -220,10 +251,16 @@ Result<Table> parse_csv(std::string_view text, std::string_view file_name, const
     table.times_us.push_back(*time_us);
     for (std::size_t column = 0, target = 0; column < cells.size(); ++column) {
       if (column == layout.time_column) continue;
-      const auto value = is_missing(cells[column]) ? std::nullopt : number_of(cells[column], layout.has_decimal_comma);
+      auto value = is_missing(cells[column]) ? std::nullopt : number_of(cells[column], layout.has_decimal_comma);
+      if (value && !(std::abs(*value) <= static_cast<double>(std::numeric_limits<float>::max()))) {
+        value.reset();
+        ++too_large_count;
+      }
       table.columns[target++].push_back(value ? static_cast<float>(*value) : kMissing);
     }
   }
+  if (too_large_count > 0)
+    table.notes.push_back(fmt::format("{} readings are beyond 3.4e38; they count as missing.", too_large_count));
   sort_by_time(table);
   drop_empty_columns(table);
   return table;

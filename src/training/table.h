@@ -32,8 +32,8 @@ struct CsvLimits {
 
 /// Reads a text table: the delimiter (comma, semicolon, tab) and a decimal comma are recognised, the first line is the
 /// header, one column is the time (ISO 8601, Unix seconds, milliseconds or microseconds, whichever fits). Rows out of
-/// order are sorted, duplicates dropped, columns without numbers left out, all noted. Errors: not_found;
-/// invalid_argument with line and column.
+/// order are sorted, duplicates dropped, columns without numbers left out, all noted. Errors: not_found; limit;
+/// invalid_argument with the line (no text, no time, two columns of one name, a row of another length).
 Result<Table> read_csv(const std::filesystem::path& path, const CsvLimits& limits = {});
 Result<Table> parse_csv(std::string_view text, std::string_view file_name, const CsvLimits& limits = {});
 /// Comma-separated, header "time,…", times in ISO 8601, shortest numbers that read back equal.

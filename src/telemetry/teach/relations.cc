@@ -86,6 +86,7 @@ void fit_weights(const MatrixXd& features, const MatrixXd& targets, std::size_t 
       const bool is_own = feature % channels == channel && feature / channels < index_of(own_blocks);
       if (!is_own) used.push_back(feature);
     }
+    if (used.empty()) continue;  // A sensor without company: nothing explains it, its mean is the prediction.
     const MatrixXd inputs = centred(Eigen::all, used);
     const MatrixXd target = targets.col(channel).array() - target_mean(channel);
     const MatrixXd found = training::fit_ridge(inputs, target, penalty);

@@ -23,6 +23,7 @@ using Eigen::MatrixXd;
 
 constexpr double kWeekSeconds = 7 * 86'400;
 constexpr std::size_t kWindowsMin = 20;  // So many windows must fit into the data for a fit and an honest measurement.
+constexpr std::size_t kScoresMin = 100;  // Unseen scores that the threshold's tail needs.
 constexpr double kGapPeriods = 10;       // A hole of more than this many periods splits the data.
 constexpr double kMissingShareMax = 0.2;
 constexpr int kTrialsPerKind = 24;
@@ -37,6 +38,7 @@ struct Learnable {
   std::vector<std::string> channels;
   MatrixXd rows;  ///< [rows, channels]
   double period_s = 0;
+  RelationsOptions window;
   std::vector<std::string> decisions;
 };
 
@@ -88,9 +90,42 @@ std::vector<float> filled(const std::vector<float>& values) {
   return result;
 }
 
+Status check_options(const TeachOptions& options) {
+  const auto is_within = [](double value, double low, double high) { return value >= low && value <= high; };
+  if (!is_within(options.false_alarms_per_week, 0.01, 1000))
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{:g} false alarms a week; give 0.01..1000", options.false_alarms_per_week)};
+  if (!is_within(options.window_s, 2, 86'400))
+    return Error{ErrorCode::invalid_argument, fmt::format("a window of {:g} s; give 2..86400", options.window_s)};
+  if (!is_within(options.fit_share, 0.3, 0.9))
+    return Error{ErrorCode::invalid_argument, fmt::format("a fit share of {:g}; give 0.3..0.9", options.fit_share)};
+  return Done{};
+}
+
+Result<RelationsOptions> choose_window(double period_s, const TeachOptions& options) {
+  RelationsOptions chosen;
+  const double rows = options.window_s / period_s;
+  chosen.block_rows = static_cast<std::size_t>(std::lround(rows / static_cast<double>(chosen.blocks)));
+  if (chosen.block_rows < 2) {
+    return cannot_learn(
+        fmt::format("a window of {:.3g} s holds only {:.0f} rows; give a longer one (--window at least {:.3g}).",
+                    options.window_s, rows, period_s * 2 * static_cast<double>(chosen.blocks)));
+  }
+  return chosen;
+}
+
+/// Enough for a fit and for measuring on the rest, which must give the tail its scores.
+std::size_t rows_needed(const RelationsOptions& window, double fit_share) {
+  const auto held_out = static_cast<double>(window.window_rows() + kScoresMin);
+  return std::max(kWindowsMin * window.window_rows(), static_cast<std::size_t>(std::ceil(held_out / (1 - fit_share))));
+}
+
 Result<Learnable> look_at(const training::Table& table, const TeachOptions& options) {
   if (table.column_count() == 0) return cannot_learn("there is no column with numbers beside the time.");
-  if (table.row_count() < 2) return cannot_learn(fmt::format("there are only {} rows.", table.row_count()));
+  if (table.row_count() < 2) {
+    const auto notes = table.notes.empty() ? "." : fmt::format(": {}", fmt::join(table.notes, " "));
+    return cannot_learn((table.row_count() == 0 ? "there are no rows" : "there is only one row") + notes);
+  }
   Learnable data;
   data.decisions = table.notes;
   data.period_s = period_of(table);
@@ -124,7 +159,8 @@ Result<Learnable> look_at(const training::Table& table, const TeachOptions& opti
     return cannot_learn(
         "no sensor changes: every column is constant or mostly missing. Record a period in which the machine works.");
 
-  const auto rows_min = static_cast<std::size_t>(kWindowsMin * options.window_s / data.period_s);
+  VERGE_TRY(data.window, choose_window(data.period_s, options));
+  const auto rows_min = rows_needed(data.window, options.fit_share);
   if (stretch.row_count() < rows_min) {
     return cannot_learn(
         fmt::format("{:.0f} s of data without a hole are too short: at one row every {:.3g} s and a window of {:.0f} s "
@@ -132,24 +168,14 @@ Result<Learnable> look_at(const training::Table& table, const TeachOptions& opti
                     static_cast<double>(stretch.row_count()) * data.period_s, data.period_s, options.window_s,
                     static_cast<double>(rows_min) * data.period_s));
   }
+  if (data.channels.size() == 1)
+    data.decisions.push_back(fmt::format("Only \"{}\" changes: it is judged by its own past alone.", data.channels[0]));
   data.rows.resize(static_cast<Index>(stretch.row_count()), static_cast<Index>(data.channels.size()));
   for (std::size_t column = 0; column < kept.size(); ++column) {
     for (std::size_t row = 0; row < kept[column].size(); ++row)
       data.rows(static_cast<Index>(row), static_cast<Index>(column)) = kept[column][row];
   }
   return data;
-}
-
-Result<RelationsOptions> choose_window(const Learnable& data, const TeachOptions& options) {
-  RelationsOptions chosen;
-  const double rows = options.window_s / data.period_s;
-  chosen.block_rows = static_cast<std::size_t>(std::lround(rows / static_cast<double>(chosen.blocks)));
-  if (chosen.block_rows < 2) {
-    return cannot_learn(
-        fmt::format("a window of {:.3g} s holds only {:.0f} rows; give a longer one (--window at least {:.3g}).",
-                    options.window_s, rows, data.period_s * 2 * static_cast<double>(chosen.blocks)));
-  }
-  return chosen;
 }
 
 std::vector<float> scores_of(const Relations& relations, const MatrixXd& rows) {
@@ -296,9 +322,10 @@ Result<TeachResult> teach(const training::Table& table, const std::filesystem::p
   const auto tell = [&](std::string_view step) {
     if (progress) progress(step);
   };
+  VERGE_CHECK(check_options(options));
   tell("looking at the data");
   VERGE_TRY(auto data, look_at(table, options));
-  VERGE_TRY(const auto window, choose_window(data, options));
+  const auto& window = data.window;
 
   tell("learning how the sensors belong together");
   const auto fit_rows = static_cast<std::size_t>(options.fit_share * static_cast<double>(data.rows.rows()));

@@ -20,7 +20,7 @@ namespace verge::telemetry {
 struct TeachOptions {
   double false_alarms_per_week = 1;  ///< The promise, 0.01..1000.
   double window_s = 24;              ///< What one score looks at, 2 s .. 1 day.
-  double fit_share = 0.6;            ///< Of the rows, from the beginning; the rest is for honest measuring.
+  double fit_share = 0.6;            ///< Of the rows, from the beginning, 0.3..0.9; the rest is for honest measuring.
 };
 
 /// One kind of fault put into held-out data, and how many were found.
@@ -39,8 +39,8 @@ struct TeachResult {
   std::vector<std::string> decisions;                ///< What was decided and why, in sentences.
 };
 
-/// Writes model.onnx, card.json and report.html into `folder`. Errors: invalid_argument "I cannot learn this, because
-/// …".
+/// Writes model.onnx, card.json and report.html into `folder`. Errors: invalid_argument (an option out of its range, or
+/// "I cannot learn this, because …").
 Result<TeachResult> teach(const training::Table& table, const std::filesystem::path& folder,
                           const TeachOptions& options = {},
                           const std::function<void(std::string_view step)>& progress = {});

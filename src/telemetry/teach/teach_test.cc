@@ -1,5 +1,6 @@
 #include "telemetry/teach/teach.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
@@ -126,11 +127,16 @@ TEST(Teach, SaysWhyItCannotLearn) {
   auto bare = record(1, 10);
   bare.names.clear();
   bare.columns.clear();
+  auto holes = record(1, 10);
+  for (std::size_t row = 0; row < holes.row_count(); ++row)
+    holes.times_us[row] += static_cast<std::int64_t>(row / 100) * 3'600'000'000;
   const Row rows[] = {{"too short", record(1, 2), "too short"},
                       {"constant", constant, "no sensor changes"},
                       {"missing", missing, "no sensor changes"},
                       {"no numbers", bare, "no column with numbers"},
-                      {"one row", record(1, 0.005), "only 1 rows"}};
+                      {"one row", record(1, 0.005), "there is only one row."},
+                      {"no rows", record(1, 0), "there are no rows."},
+                      {"one long hole after another", holes, "data without a hole are too short"}};
   for (const auto& row : rows) {
     const auto taught = teach(row.table, std::filesystem::temp_directory_path() / "verge_teach_refused");
     ASSERT_FALSE(taught) << row.name;
@@ -138,6 +144,73 @@ TEST(Teach, SaysWhyItCannotLearn) {
     EXPECT_EQ(taught.error().message.rfind("I cannot learn this, because ", 0), 0U) << taught.error().message;
     EXPECT_NE(taught.error().message.find(row.because), std::string::npos) << taught.error().message;
   }
+}
+
+TEST(Teach, SaysWhichOptionIsWrong) {
+  const struct {
+    TeachOptions options;
+    const char* message;
+  } cases[] = {
+      {{.false_alarms_per_week = 0}, "0 false alarms a week; give 0.01..1000"},
+      {{.false_alarms_per_week = std::nan("")}, "nan false alarms a week"},
+      {{.window_s = 1}, "a window of 1 s; give 2..86400"},
+      {{.fit_share = 1}, "a fit share of 1; give 0.3..0.9"},
+      {{.window_s = 3}, "holds only 3 rows; give a longer one (--window at least 16)"},
+  };
+  auto slow = record(1, 60);
+  for (std::size_t row = 0; row < slow.row_count(); ++row)
+    slow.times_us[row] = static_cast<std::int64_t>(row) * 1'000'000;
+  for (const auto& c : cases) {
+    const auto taught = teach(slow, std::filesystem::temp_directory_path() / "verge_teach_refused", c.options);
+    ASSERT_FALSE(taught) << c.message;
+    EXPECT_EQ(taught.error().code, ErrorCode::invalid_argument);
+    EXPECT_NE(taught.error().message.find(c.message), std::string::npos) << taught.error().message;
+  }
+}
+
+TEST(Teach, TheFewestRowsThatItAcceptsAreEnough) {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("verge_teach_few_{}", getpid());
+  for (const double window_s : {3.0, 4.0, 24.0}) {
+    for (const double fit_share : {0.3, 0.6, 0.9}) {
+      // The first length that is accepted must go through; one that a later step cannot bear would end the program.
+      bool is_accepted = false;
+      for (double minutes = 0.5; !is_accepted && minutes < 60; minutes *= 1.1) {
+        const auto taught = teach(record(1, minutes), folder, {.window_s = window_s, .fit_share = fit_share});
+        is_accepted = static_cast<bool>(taught);
+        if (!taught) {
+          EXPECT_NE(taught.error().message.find("too short"), std::string::npos) << taught.error().message;
+        }
+      }
+      EXPECT_TRUE(is_accepted) << window_s << " s, " << fit_share;
+    }
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Teach, ASingleSensorIsJudgedByItsOwnPast) {
+  auto table = record(1, 60);
+  table.names.resize(1);
+  table.columns.resize(1);
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("verge_teach_single_{}", getpid());
+  const auto taught = teach(table, folder);
+  ASSERT_TRUE(taught) << taught.error().message;
+  EXPECT_EQ(taught->channels.size(), 1U);
+  EXPECT_TRUE(std::any_of(taught->decisions.begin(), taught->decisions.end(),
+                          [](const auto& text) { return text.find("its own past alone") != std::string::npos; }));
+  auto scorer = WindowScorer::load(folder);
+  ASSERT_TRUE(scorer) << scorer.error().message;
+  const auto names = std::make_shared<const std::vector<std::string>>(table.names);
+  for (std::size_t row = 0; row < 200; ++row) {
+    pipeline::SensorRow reading;
+    reading.channels = names;
+    reading.values = {table.columns[0][row]};
+    const auto outcome = (*scorer)->add(reading);
+    ASSERT_TRUE(outcome);
+    if (*outcome) {
+      EXPECT_TRUE(std::isfinite((**outcome).score));
+    }
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
