@@ -18,7 +18,7 @@ run_step() { # name, command…
   counted=$(count_of "$log")
   if [ $ok = 1 ]; then
     passed=$((passed + ${counted% *}))
-    printf '    ok, %s s\n' $((SECONDS - begin))
+    printf '    ok, %s passed, %s s\n' "${counted% *}" $((SECONDS - begin))
   else
     tail -n 60 "$log"
     printf '    FAILED after %s s; the whole log: build/logs/%s.log\n' $((SECONDS - begin)) "$name"
@@ -44,6 +44,17 @@ count_of() { # log -> "passed failed"
 run_step tidy ./dev tidy --fast
 run_step build ./dev build
 run_step unit ./dev test
+# Namespaces and containers need root; each of these makes its own and leaves nothing.
+whole() { # name, command…
+  run_step "$1" run_as_root "${@:2}"
+}
+run_as_root() { (exec_as_root "$@"); }
+
+whole setup tests/setup/errors.sh
+whole system tests/system/run.sh
+whole bad_input tests/bad_input/run.sh build/release/bin
+whole kills tests/outages/kills --kills 6
+whole network_cut tests/outages/network_cut --seconds 20
 
 [ ${#failures[@]} -eq 0 ] || printf 'failed: %s\n' "${failures[*]}"
 printf '%s passed, %s failed\n' "$passed" "$failed"

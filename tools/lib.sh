@@ -79,7 +79,23 @@ provides() {
 engine_answers() {
   local socket
   for socket in "${VERGE_ENGINE_SOCKET:-}" /var/run/docker.sock /run/podman/podman.sock; do
-    [ -S "$socket" ] && curl -s --max-time 3 --unix-socket "$socket" http://engine/_ping >/dev/null 2>&1 && return 0
+    [ -S "$socket" ] && python3 - "$socket" <<'PYTHON' 2>/dev/null && return 0
+import socket, sys
+engine = socket.socket(socket.AF_UNIX)
+engine.settimeout(3)
+engine.connect(sys.argv[1])
+engine.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+sys.exit(0 if b" 200 " in engine.recv(64) else 1)
+PYTHON
   done
   return 1
+}
+
+# The agent makes networks and containers and binds ports below 1024, so the programs run as root. Set-up and build do not.
+exec_as_root() {
+  if [ "$(id -u)" = 0 ]; then exec "$@"; fi
+  command -v sudo >/dev/null ||
+    fail 5 "Verge runs containers and needs root for it; this is user $(id -un), and there is no sudo." "Run it as root, or install sudo."
+  exec sudo env VERGE_HOME="$VERGE_HOME" VERGE_CACHE="$VERGE_CACHE" VERGE_ONNXRUNTIME="$VERGE_ONNXRUNTIME" \
+    ORT_DISABLE_TELEMETRY=1 "$@"
 }

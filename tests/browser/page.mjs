@@ -109,6 +109,14 @@ async function logIn(page) {
 
 const get = async (context, address) => (await context.request.get(options.base + address)).json();
 const framesOf = tile => tile.evaluate(element => Number(element.dataset.frames));
+/** What a tile says: its state word, its last event, its frames. */
+const shownOf = tile =>
+  tile.evaluate(element => ({
+    state: element.dataset.state,
+    frames: Number(element.dataset.frames),
+    event: element.querySelector(".last").dataset.event ?? "",
+    text: element.querySelector(".last").textContent,
+  }));
 const pixelsOf = tile =>
   tile
     .locator("canvas")
@@ -195,13 +203,11 @@ async function drive() {
       );
       return events[0];
     });
-    await until("the alarm in the tile", () =>
-      page
-        .locator(
-          `.tile[data-family="telemetry"] .last[data-event="${alarm.id}"], .tile[data-family="telemetry"][data-state="alarm"]`
-        )
-        .count()
-    );
+    const {device, module, stream} = alarm;
+    const tile = page.locator(`.tile[data-source="${device}/${module}/${stream}"]`);
+    await until("the alarm in the tile", async () => (await shownOf(tile)).event === alarm.id).catch(async error => {
+      throw new Error(`${error.message}; event ${alarm.id}, the tile shows ${JSON.stringify(await shownOf(tile))}`);
+    });
     return `${kind}: "${alarm.explanation || alarm.type}" after ${((alarm.captured_us - begin_us) / 1e6).toFixed(1)} s`;
   });
   if (options.screenshots) await check("screenshots", () => takeScreenshots());
@@ -288,6 +294,8 @@ async function takeScreenshots() {
             .first()
             .evaluate(element => Number(element.dataset.frames))) >= 10
       );
+      // A chart begins when somebody looks; where one is on the screen it gets some seconds to draw.
+      await page.waitForTimeout(size.width >= 1000 ? 12_000 : 2000);
       await shoot("live");
       const telemetry = page.locator('.tile[data-family="telemetry"]').first();
       const [source, device] = [

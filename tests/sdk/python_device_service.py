@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import uuid
 
 WAIT_S = 20
@@ -27,20 +28,47 @@ def read_connection(path):
     return connection
 
 
+class Failed(Exception):
+    """A step did not hold; its line is printed."""
+
+
 def check(step, fact, seen=None):
     print(f"{'ok  ' if fact else 'FAIL'} {step}{'' if fact else f': {seen!r}'}", flush=True)
     if not fact:
-        os._exit(1)  # The SDK's threads would keep the program.
+        raise Failed(step)
 
 
-def wait_for(condition):
-    end = time.monotonic() + WAIT_S
+def wait_for(condition, seconds=WAIT_S):
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(0.05)
     return None
+
+
+def run_steps(steps, seconds=180):
+    """Runs `steps()` and ends the program: with 0, or with 1 after a failed step, an exception, or `seconds`."""
+    def give_up():
+        print(f"FAIL all steps end within {seconds} s", flush=True)
+        os._exit(1)
+
+    watchdog = threading.Timer(seconds, give_up)
+    watchdog.daemon = True
+    watchdog.start()
+    code = 1
+    try:
+        steps()
+        print("all steps passed")
+        code = 0
+    except Failed:
+        pass
+    except Exception as error:  # pylint: disable=broad-except
+        traceback.print_exc()
+        print(f"FAIL {type(error).__name__}: {error}")
+    sys.stdout.flush()
+    os._exit(code)  # The SDK's threads would keep the program.
 
 
 class Service:
@@ -52,6 +80,7 @@ class Service:
         host = f"{connection['host']}:{connection['https_port']}"
         text = connection["connection_string"].replace(f"HostName={connection['host']};", f"HostName={host};")
         self.registry = IoTHubRegistryManager.from_connection_string(text)
+        self.connection_text = text
         self.base = f"https://{host}"
         self.session = ConnectionStringAuthentication(text).signed_session()
         self.session.verify = connection["ca_pem_file"]
@@ -71,7 +100,11 @@ def connect(connection, device, key, module=None):
     if module:
         text += f";ModuleId={module}"
     client = kind.create_from_connection_string(text, server_verification_cert=trust, connection_retry=False)
-    client.connect()
+    try:
+        client.connect()
+    except Exception:
+        client.shutdown()
+        raise
     return client
 
 
@@ -209,12 +242,8 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     connection = read_connection(sys.argv[1])
-    watchdog = threading.Timer(180, lambda: check("all steps end within 180 s", False))
-    watchdog.daemon = True
-    watchdog.start()
-    run(connection)
-    print("all steps passed")
-    return 0
+    run_steps(lambda: run(connection))
+    return 1
 
 
 if __name__ == "__main__":
