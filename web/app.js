@@ -109,7 +109,7 @@ login.addEventListener("submit", async event => {
 
 function showLink() {
   const words = {
-    open: ["good", "linked to the hub"],
+    open: ["good", "linked"],
     connecting: ["wait", "connecting"],
     waiting: ["warn", "no link to the hub"],
     closed: ["off", "closed"],
@@ -120,7 +120,7 @@ function showLink() {
   setState(
     document.getElementById("link"),
     level,
-    link.state === "waiting" ? `no link; next try in ${number(seconds)} s` : word,
+    link.state === "waiting" ? `no link, retry ${number(seconds)} s` : word,
     link.state === "open" ? "" : `since ${clockTime(link.since_ms * 1000)}`
   );
   document.body.classList.toggle("outage", outage && session !== null);
@@ -159,7 +159,7 @@ link.addEventListener("event", event => {
 /** The signed-in person: change the password, log out. */
 document.getElementById("account").addEventListener("click", () => {
   const old = h("input", {type: "password", autocomplete: "current-password", required: true});
-  const fresh = h("input", {type: "password", autocomplete: "new-password", required: true, minLength: 8});
+  const fresh = h("input", {type: "password", autocomplete: "new-password", required: true, minLength: 10});
   const problem = h("p", {class: "problem", role: "alert", hidden: true});
   const form = h(
     "form",
@@ -179,7 +179,7 @@ document.getElementById("account").addEventListener("click", () => {
     },
     h("h3", {text: "Change the password"}),
     h("label", {}, "Old password", old),
-    h("label", {}, "New password, 8 characters or more", fresh),
+    h("label", {}, "New password, 10 characters or more", fresh),
     problem,
     h("button", {text: "Change password"})
   );

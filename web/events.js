@@ -17,13 +17,25 @@ import {
   state,
   timeAgo,
 } from "./dom.js";
-import {clockTimeMs, eventTitle, fullTime, isMeasurement, length, number, shortDigest, typeWords} from "./format.js";
+import {
+  clockAhead,
+  clockTimeMs,
+  eventTime,
+  eventTitle,
+  fullTime,
+  isMeasurement,
+  length,
+  number,
+  shortDigest,
+  typeWords,
+} from "./format.js";
 
 const page_rows = 100;
 const rows_wanted = 50; // a page of measurements only is followed by the next, until so many rows are there
 const pages_per_load_max = 10;
 const rows_max = 2000;
 const export_rows_max = 20_000;
+const disorder_rows_max = 50; // events of several modules arrive a little out of order
 const filter_names = ["family", "type", "device", "module", "stream", "rule", "severity"];
 const since_s = {"15m": 900, "1h": 3600, "24h": 86400, "7d": 604800};
 
@@ -31,18 +43,35 @@ const since_s = {"15m": 900, "1h": 3600, "24h": 86400, "7d": 604800};
 export function eventRow(event, address, {brief = false} = {}) {
   return h(
     "li",
-    {data: {event: event.id}},
+    {data: {event: event.id, us: eventTime(event)}},
     h(
       "a",
       {class: `event-row ${brief ? "brief" : ""}`, href: address},
-      timeAgo(event.captured_us, "num quiet"),
+      timeAgo(eventTime(event), "num quiet"),
       familyMark(event.family),
-      h("span", {class: "title", text: eventTitle(event)}),
+      h("span", {class: "title", title: eventTitle(event), text: eventTitle(event)}),
       !brief && h("span", {class: "quiet where", text: `${event.device} · ${event.stream}`}),
       !brief && h("span", {class: "quiet kind", text: typeWords(event.type)}),
-      state(severityLevels[event.severity] ?? "off", event.severity ?? "info")
+      (!brief || (event.severity ?? "info") !== "info") &&
+        state(severityLevels[event.severity] ?? "off", event.severity ?? "info")
     )
   );
+}
+
+/** Puts a row into a list that is newest first, near its `end` ("first" or "last"). */
+export function insertRow(list, row, end) {
+  let next = end === "first" ? list.firstChild : null;
+  for (let steps = 0; steps < disorder_rows_max; steps++) {
+    if (end === "first") {
+      if (!next || Number(next.dataset.us) <= Number(row.dataset.us)) break;
+      next = next.nextSibling;
+    } else {
+      const before = next ? next.previousSibling : list.lastChild;
+      if (!before || Number(before.dataset.us) >= Number(row.dataset.us)) break;
+      next = before;
+    }
+  }
+  list.insertBefore(row, next);
 }
 
 /**
@@ -58,7 +87,7 @@ export async function notableEvents(source, count) {
     );
     for (const event of pages.flatMap(page => page.events)) kept.set(event.id, event);
   }
-  return [...kept.values()].sort((a, b) => b.captured_us - a.captured_us).slice(0, count);
+  return [...kept.values()].sort((a, b) => eventTime(b) - eventTime(a)).slice(0, count);
 }
 
 export function showEvents(main, link, address) {
@@ -282,8 +311,7 @@ class Events {
     this.#rows.set(event.id, event);
     const row = eventRow(event, this.#address({event: event.id, at: String(event.captured_us)}));
     if (this.#query.get("event") === event.id) row.firstChild.setAttribute("aria-current", "true");
-    if (first) this.#list.prepend(row);
-    else this.#list.append(row);
+    insertRow(this.#list, row, first ? "first" : "last");
   }
 
   #learnType(type) {
@@ -409,7 +437,8 @@ class Events {
       ["Track", event.track],
       ["Channels", event.channels?.join(", ")],
       ["Captured", `${fullTime(event.captured_us)} (${clockTimeMs(event.captured_us)})`],
-      ["Stored after", event.received_us ? length(Math.max(0, event.received_us - event.captured_us)) : null],
+      ["Its clock", clockAhead(event) ? `${length(clockAhead(event))} ahead of the hub's` : null],
+      ["Stored after", !clockAhead(event) && event.received_us ? length(Math.max(0, event.received_us - event.captured_us)) : null],
       ["Duration", event.duration_us ? length(event.duration_us) : null],
       ["Device", h("a", {href: `#devices/${encodeURIComponent(event.device)}`, text: event.device})],
       [
@@ -442,7 +471,7 @@ class Events {
         {class: "detail-title"},
         familyMark(event.family),
         state(severityLevels[event.severity] ?? "off", event.severity ?? "info"),
-        timeAgo(event.captured_us, "quiet")
+        timeAgo(eventTime(event), "quiet")
       ),
       h("h2", {text: eventTitle(event)}),
       h(

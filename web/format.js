@@ -83,5 +83,21 @@ export function eventTitle(event) {
   return typeof event.score === "number" ? `${words}: ${number(event.score)}` : words;
 }
 
+const ahead_us_max = 60_000_000;
+
+/**
+ * When an event was captured, for lists and "… ago". A clock that runs ahead, as that of a simulation in fast motion,
+ * would put it into the future; then the time counts at which the hub received it.
+ */
+export function eventTime(event) {
+  return clockAhead(event) ? event.received_us : event.captured_us;
+}
+
+/** By how much the clock that stamped the event is ahead of the hub's; 0 for the usual difference of two clocks. */
+export function clockAhead(event) {
+  const ahead_us = event.received_us ? event.captured_us - event.received_us : 0;
+  return ahead_us > ahead_us_max ? ahead_us : 0;
+}
+
 /** A measurement among the events: regular, and too many to read one by one. */
 export const isMeasurement = event => event.type.endsWith(".score");

@@ -3,10 +3,11 @@
 import {api} from "./api.js";
 import {Chart} from "./chart.js";
 import {h, memory, problemBox} from "./dom.js";
-import {eventRow, notableEvents} from "./events.js";
+import {eventRow, insertRow, notableEvents} from "./events.js";
 import {isMeasurement} from "./format.js";
 import {sourceKey} from "./link.js";
 import {Tile, sourceAddress, tileMenu} from "./tile.js";
+import {alarmBands} from "./views.js";
 
 const families = [
   ["", "All"],
@@ -27,6 +28,7 @@ class Wall {
   #family;
   #tiles = new Map();
   #sources = [];
+  #silent = new Set(); // sources that had no event when their tile was made
   #wall = h("div", {class: "wall"});
   #summary = h("span", {class: "quiet", role: "status"});
   #message = h("div");
@@ -35,6 +37,11 @@ class Wall {
     for (const tile of this.#tiles.values()) tile.event(event.detail);
   };
   #onDevices = () => this.#load();
+  // What happened while the link was away is read from the hub's history.
+  #onLink = () => {
+    if (this.#link.state !== "open") return;
+    for (const tile of this.#tiles.values()) tile.catchUp();
+  };
 
   constructor(main, link, query) {
     this.#link = link;
@@ -63,6 +70,7 @@ class Wall {
     );
     link.addEventListener("event", this.#onEvent);
     link.addEventListener("devices", this.#onDevices);
+    link.addEventListener("state", this.#onLink);
     this.#timer = setInterval(() => this.#load(), reload_ms);
     this.#load();
   }
@@ -71,6 +79,7 @@ class Wall {
     clearInterval(this.#timer);
     this.#link.removeEventListener("event", this.#onEvent);
     this.#link.removeEventListener("devices", this.#onDevices);
+    this.#link.removeEventListener("state", this.#onLink);
     for (const tile of this.#tiles.values()) tile.close();
   }
 
@@ -85,13 +94,16 @@ class Wall {
     }
   }
 
+  /** As the reader put them; the others by family, and those first that have something to tell. */
   #ordered() {
     const order = memory.get("order", []);
     const place = source => {
       const index = order.indexOf(sourceKey(source));
       return index < 0 ? order.length : index;
     };
-    return [...this.#sources].sort((a, b) => place(a) - place(b));
+    const family = source => families.findIndex(([name]) => name === source.family);
+    const silent = source => (this.#silent.has(sourceKey(source)) ? 1 : 0);
+    return [...this.#sources].sort((a, b) => place(a) - place(b) || family(a) - family(b) || silent(a) - silent(b));
   }
 
   #show() {
@@ -139,7 +151,13 @@ class Wall {
       ["Move earlier", () => this.#move(source, -1)],
       ["Move later", () => this.#move(source, 1)],
     ]);
-    return new Tile(this.#link, source, {menu});
+    const tile = new Tile(this.#link, source, {menu});
+    tile.ready.then(has_event => {
+      if (has_event || this.#tiles.get(tile.key) !== tile) return;
+      this.#silent.add(tile.key);
+      this.#show();
+    });
+    return tile;
   }
 
   #move(source, step) {
@@ -255,7 +273,7 @@ class Single {
 
   #prepend(event) {
     this.#list.querySelector(".none")?.remove();
-    this.#list.prepend(this.#row(event));
+    insertRow(this.#list, this.#row(event), "first");
     while (this.#list.children.length > history_rows_max) this.#list.lastChild.remove();
   }
 
@@ -272,19 +290,17 @@ class Single {
       const to_us = Date.now() * 1000,
         from_us = to_us - seconds * 1e6;
       try {
-        const [series, page, newest] = await Promise.all([
+        const [series, alarms, newest] = await Promise.all([
           api.series({...source, from_us, to_us, points_max: 1500}),
-          api.events({...source, severity: "alarm", from_us, to_us, limit: 500}),
+          alarmBands(source, from_us, to_us),
           api.events({...source, type: "anomaly.score", limit: 1}),
         ]);
+        section.hidden = newest.events.length === 0; // a source without a model has no score
         const limit = newest.events[0]?.extension?.threshold;
         this.#chart.show({
           from_us,
           to_us,
-          alarms: page.events.map(event => ({
-            from_us: event.captured_us,
-            to_us: event.captured_us + (event.duration_us || 0),
-          })),
+          alarms,
           lanes: [
             {
               name: "score",
@@ -304,12 +320,13 @@ class Single {
       {onchange: () => load(Number(select.value))},
       ranges.map(([value, text]) => h("option", {value, text}))
     );
-    load(900);
-    return h(
+    const section = h(
       "section",
-      {class: "panel-box"},
+      {class: "panel-box", hidden: true},
       h("div", {class: "box-head"}, h("h2", {text: "Score history"}), h("label", {class: "inline"}, "Last", select)),
       h("div", {class: "history-chart"}, this.#chart.element)
     );
+    load(900);
+    return section;
   }
 }

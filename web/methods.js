@@ -5,6 +5,7 @@
 
 import {api} from "./api.js";
 import {h, problemBox, state} from "./dom.js";
+import {number, typeWords} from "./format.js";
 
 const methods_max = 20;
 
@@ -25,7 +26,7 @@ let fields = 0;
 /** One input for one parameter; `read` gives its value, or undefined when it is left empty. */
 function field(parameter) {
   const name = `field-${++fields}`;
-  const title = parameter.title ?? parameter.name;
+  const title = parameter.title ?? typeWords(parameter.name);
   const fallback = parameter.default;
   if (parameter.type === "choice") {
     const group = h(
@@ -65,11 +66,13 @@ function field(parameter) {
     max: parameter.max?.toString(),
     value: fallback === undefined ? null : String(fallback),
     placeholder: fallback === undefined ? "any" : null,
+    title:
+      parameter.min !== undefined && parameter.max !== undefined
+        ? `${number(parameter.min)} to ${number(parameter.max)}`
+        : null,
   });
-  const range =
-    parameter.min !== undefined && parameter.max !== undefined ? ` (${parameter.min} to ${parameter.max})` : "";
   return {
-    element: h("label", {}, `${title}${range}`, input),
+    element: h("label", {}, title, input),
     read: () => (input.value === "" ? undefined : numeric ? Number(input.value) : input.value),
   };
 }

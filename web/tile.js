@@ -5,7 +5,7 @@
 import {api} from "./api.js";
 import {familyMark, h, icon, setState, timeAgo} from "./dom.js";
 import {notableEvents} from "./events.js";
-import {clockTime, eventTitle, isMeasurement, number} from "./format.js";
+import {clockTime, eventTime, eventTitle, isMeasurement, number} from "./format.js";
 import {sourceKey} from "./link.js";
 import {methodForm, methodsOfDevice} from "./methods.js";
 import {OtherView, PictureView, PointsView, SoundView} from "./views.js";
@@ -66,7 +66,7 @@ export class Tile {
       h("div", {class: "body"}, this.#facts, source.kind === "points" && this.#panels(), this.#last)
     );
     this.#showLast(null);
-    this.#loadLast();
+    this.ready = this.#loadLast();
     this.#observer = new IntersectionObserver(
       entries => {
         this.#on_screen = entries.at(-1).isIntersecting;
@@ -179,13 +179,21 @@ export class Tile {
     this.#facts.replaceChildren(...facts.map(([name, value]) => h("span", {}, `${name} `, h("b", {text: value}))));
   }
 
+  /** Reads what was missed. */
+  catchUp() {
+    this.#loadLast();
+    this.#view.catchUp?.();
+  }
+
+  /** Resolves to whether the source has an event; true while that cannot be read. */
   async #loadLast() {
     const {device, module, stream} = this.#source;
     try {
       const [event] = await notableEvents({device, module, stream}, 1);
-      if (event && !this.#last.dataset.event) this.#showLast(event);
+      if (event && eventTime(event) > Number(this.#last.dataset.us ?? 0)) this.#showLast(event);
+      return Boolean(event);
     } catch {
-      /* the events place says what is wrong */
+      return true; // the events place says what is wrong
     }
   }
 
@@ -197,10 +205,11 @@ export class Tile {
     const {device, module, stream} = this.#source;
     this.#last.dataset.event = event.id;
     this.#last.dataset.type = event.type;
+    this.#last.dataset.us = eventTime(event);
     const address = `#events?${new URLSearchParams({device, module, stream, event: event.id, at: event.captured_us})}`;
     this.#last.replaceChildren(
       h("a", {href: address, title: eventTitle(event), text: eventTitle(event)}),
-      timeAgo(event.captured_us, "quiet")
+      timeAgo(eventTime(event), "quiet")
     );
   }
 

@@ -1,7 +1,7 @@
 // views.js -- what a tile shows inside: a picture with its objects, a sound with its transcript, or sensor points.
 //
 // Each view has: element, accepts(event), event(event), frame(header, bytes), facts() -> [[name, value]…],
-// alarm() -> true while the module reports one, close().
+// alarm() -> true while the module reports one, close(); and catchUp() where it keeps more than the last frame.
 
 import {api} from "./api.js";
 import {Chart} from "./chart.js";
@@ -32,6 +32,7 @@ const picture_colours = {
   ground: "rgba(8, 12, 18, .78)",
   text: "#ffffff",
 };
+const labels_px_min = 900; // a smaller picture has no room for whole labels
 const trail_us = 4_000_000;
 const trail_points_max = 64;
 const trails_max = 200;
@@ -172,7 +173,7 @@ export class PictureView {
     if (!shape.points?.length) return;
     const counts = Object.entries(shape.counts ?? {}).map(([name, value]) => `${name} ${number(value)}`).join(" · ");
     // In a small picture the counts stand below it, among the facts.
-    const text = counts && this.#canvas.clientWidth > 480 ? `${shape.name}  ${counts}` : shape.name;
+    const text = counts && this.#canvas.clientWidth > labels_px_min ? `${shape.name}  ${counts}` : shape.name;
     const [x, y] = shape.points
       .map(point => at(...point))
       .reduce((best, point) => ((shape.closed ? point[1] < best[1] : point[1] > best[1]) ? point : best));
@@ -207,7 +208,7 @@ export class PictureView {
     context.strokeRect(left, top, right - left, bottom - top);
     // A small picture has no room for whole labels; the track's number is what tells people apart.
     const whole = `${object.label}${object.track ? ` ${object.track}` : ""} · ${steady(object.score, 2)}`;
-    const text = this.#canvas.clientWidth > 640 ? whole : object.track || object.label;
+    const text = this.#canvas.clientWidth > labels_px_min ? whole : object.track || object.label;
     this.#label(context, text, left + 3, Math.max(14, top - 5), colour);
   }
 
@@ -221,6 +222,7 @@ export class PictureView {
 }
 
 const peaks_max = 400;
+const silence_db = -90;
 const lines_max = 60;
 
 /** Level and shape of a sound, and what was said. */
@@ -232,7 +234,9 @@ export class SoundView {
   #peaks = [];
   #header = null;
   #partial = null;
+  #heard_us = 0; // when the last line was said
   #frame = 0;
+  #source;
   #observer = new ResizeObserver(() => this.#draw());
   frames = 0;
 
@@ -245,9 +249,15 @@ export class SoundView {
       h("div", {class: "meter", "aria-hidden": "true"}, this.#meter)
     );
     this.#observer.observe(this.#canvas);
-    const {device, module, stream} = source;
+    this.#source = source;
+    this.catchUp();
+  }
+
+  /** Adds what was said while nobody listened. */
+  catchUp() {
+    const {device, module, stream} = this.#source;
     api.events({device, module, stream, family: "audio", limit: 20}).then(
-      page => page.events.reverse().forEach(event => this.event(event)),
+      page => page.events.reverse().forEach(event => event.captured_us > this.#heard_us && this.event(event)),
       () => {}
     );
   }
@@ -267,6 +277,7 @@ export class SoundView {
   event(event) {
     if (!event.label) return;
     this.#empty.hidden = true;
+    this.#heard_us = Math.max(this.#heard_us, event.captured_us);
     const partial = event.type.endsWith(".partial");
     const follow = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
     this.#partial?.remove();
@@ -301,7 +312,7 @@ export class SoundView {
     if (!this.#header) return [];
     const {level_db, probability, speaking} = this.#header;
     return [
-      ["level", `${number(level_db, 0)} dBFS`],
+      ["level", level_db > silence_db ? `${number(level_db, 0)} dBFS` : "silence"],
       ["speech", speaking ? "yes" : "no"],
       ["probability", steady(probability, 2)],
     ];
@@ -325,7 +336,29 @@ export class SoundView {
   }
 }
 
+const alarm_us_max = 86_400_000_000; // an alarm that began earlier is not looked for
+
+/**
+ * The times of a source's alarms, oldest first: each from its event to the one that says it was cleared. An alarm that was
+ * not cleared ends with the next one, the last with `to_us`.
+ */
+export async function alarmBands(source, from_us, to_us) {
+  const {device, module, stream} = source;
+  const asked = {device, module, stream, from_us: from_us - alarm_us_max, to_us, limit: 500};
+  const [raised, cleared] = await Promise.all([
+    api.events({...asked, severity: "alarm"}),
+    api.events({...asked, type: "anomaly.cleared"}),
+  ]);
+  const begins = raised.events.map(event => event.captured_us).sort((a, b) => a - b);
+  const ends = cleared.events.map(event => event.captured_us).sort((a, b) => a - b);
+  return begins.map((begin_us, index) => {
+    const next_us = begins[index + 1] ?? to_us;
+    return {from_us: begin_us, to_us: Math.min(ends.find(end_us => end_us >= begin_us) ?? next_us, next_us)};
+  });
+}
+
 const window_us = 120_000_000;
+const clock_back_us = 5_000_000; // rows this much earlier than the last come from a clock that was set back
 const windows_us = [15_000_000, 30_000_000, 60_000_000, window_us];
 const points_max = 12_000;
 const lane_px_min = 46;
@@ -356,17 +389,20 @@ export class PointsView {
 
   async #loadHistory() {
     const {device, module, stream} = this.#source;
-    const from_us = Date.now() * 1000 - window_us;
+    const to_us = Date.now() * 1000;
+    const from_us = to_us - window_us;
     try {
-      const [series, page] = await Promise.all([
-        api.series({device, module, stream, from_us}),
-        api.events({device, module, stream, severity: "alarm", from_us, limit: 50}),
+      const [series, bands] = await Promise.all([
+        api.series({device, module, stream, from_us, to_us}),
+        alarmBands(this.#source, from_us, to_us),
       ]);
       const first_us = this.#scores.times[0] ?? Infinity;
       const earlier = series.points.filter(([us]) => us < first_us);
       this.#scores.times.unshift(...earlier.map(point => point[0]));
       this.#scores.values.unshift(...earlier.map(point => point[1]));
-      page.events.forEach(event => this.event(event));
+      // The alarm that stands now is followed by the frames.
+      const live_us = this.#alarm_since_us || Infinity;
+      this.#alarms.unshift(...bands.filter(band => band.from_us < live_us));
       this.#show();
     } catch {
       /* the live part fills the chart anyway */
@@ -396,7 +432,7 @@ export class PointsView {
   get chosen() {
     const kept = memory.get(`channels.${sourceKey(this.#source)}`, null)?.filter(name => this.#columns.has(name));
     if (kept) return kept;
-    const fitting = Math.floor((this.element.clientHeight || 240) / lane_px_min) - 2;
+    const fitting = Math.floor((this.element.clientHeight || 240) / lane_px_min) - (this.#isScored ? 2 : 1);
     return this.channels.slice(0, Math.max(1, Math.min(6, fitting)));
   }
 
@@ -408,6 +444,8 @@ export class PointsView {
   frame(header) {
     this.#header = header;
     this.frames++;
+    const last_us = Math.max(this.#times.at(-1) ?? 0, this.#scores.times.at(-1) ?? 0);
+    if (header.captured_us < last_us - clock_back_us) this.#forget();
     this.#addRows(header.channels ?? [], header.rows ?? []);
     for (const [us, score] of header.scores ?? []) {
       if (us <= (this.#scores.times.at(-1) ?? 0)) continue;
@@ -417,6 +455,15 @@ export class PointsView {
     this.#trim(this.#scores.times, [this.#scores.values]);
     this.#followAlarm(header);
     this.#show();
+  }
+
+  /** Starts anew: a restarted recording or a simulation that ended its fast motion has earlier times. */
+  #forget() {
+    this.#times = [];
+    for (const name of this.#columns.keys()) this.#columns.set(name, []);
+    this.#scores = {times: [], values: []};
+    this.#alarms = [];
+    this.#alarm_since_us = 0;
   }
 
   #addRows(channels, rows) {
@@ -460,7 +507,9 @@ export class PointsView {
   #show() {
     const to_us = Math.max(this.#times.at(-1) ?? 0, this.#scores.times.at(-1) ?? 0) || Date.now() * 1000;
     const lanes = this.chosen.map(name => ({name, times: this.#times, values: this.#columns.get(name)}));
-    lanes.push({name: "score", ...this.#scores, limit: this.#header?.threshold ?? undefined, from_zero: true});
+    // A source without a model has no score.
+    if (this.#isScored)
+      lanes.push({name: "score", ...this.#scores, limit: this.#header?.threshold ?? undefined, from_zero: true});
     // A young tile shows a shorter time, so that its few points are not squeezed into a corner.
     const age_us = this.#times.length ? to_us - this.#times[0] : window_us;
     const shown_us = windows_us.find(candidate => candidate >= age_us) ?? window_us;
@@ -473,9 +522,13 @@ export class PointsView {
     }
   }
 
+  get #isScored() {
+    return this.#scores.times.length > 0 || this.#header?.threshold !== undefined;
+  }
+
   facts() {
     if (!this.#header) return [];
-    const facts = [["score", reading(this.#scores.values.at(-1))]];
+    const facts = this.#isScored ? [["score", reading(this.#scores.values.at(-1))]] : [];
     if (this.#header.threshold !== undefined) facts.push(["limit", reading(this.#header.threshold)]);
     facts.push(["channels", `${this.chosen.length} of ${this.#columns.size}`]);
     return facts;
