@@ -31,6 +31,7 @@ constexpr char kConnect = 0x10, kConnack = 0x20, kPublishQos1 = 0x32, kPuback = 
 constexpr char kSubscribe = '\x82';
 constexpr std::size_t kNumberDigits = 10;
 constexpr std::uint64_t kFirstNumber = 1'000'000'000;  // So all have ten digits.
+constexpr std::chrono::seconds kConnectMax{30};
 constexpr std::string_view kEpoch = "5f0c1b9e";
 
 struct Settings {
@@ -234,9 +235,13 @@ int publish(const Settings& settings) {
     all.push_back(std::make_unique<Publisher>(fmt::format("bench-{:05}", i), settings, tally));
     all.back()->connect(loop, options);
   }
+  const auto is_complete = [&] {
+    return std::all_of(all.begin(), all.end(), [](const auto& one) { return one->is_connected(); });
+  };
+  const auto connected_by = SteadyClock::now() + kConnectMax;
+  while (!is_complete() && SteadyClock::now() < connected_by) loop.run_for(std::chrono::milliseconds(5));
+  if (!is_complete()) give_up(fmt::format("not every publisher was connected within {} s", kConnectMax.count()));
   loop.run_for(milliseconds_of(settings.warm_up_s));
-  const bool is_complete = std::all_of(all.begin(), all.end(), [](const auto& one) { return one->is_connected(); });
-  if (!is_complete) give_up("not every publisher was connected when the warm-up ended; give it more time");
   const std::uint64_t first = tally.acknowledged;
   const auto begun = SteadyClock::now();
   tally.is_measuring = true;

@@ -67,7 +67,7 @@ def measure(output, sides, options, work, cores):
         peer_ms.append(answers[1]["seconds"] / options.pictures * 1e3)
         our_objects += answers[0]["objects"]
         peer_objects += answers[1]["objects"]
-        if (pair + 1) % 20 == 0 or pair + 1 == options.pairs:
+        if (pair + 1) % 10 == 0 or pair + 1 == options.pairs:
             medians = f"{statistics.median(ours_ms):.2f} and {statistics.median(peer_ms):.2f} ms"
             output.say(f"{name} beside {peer_name}: pair {pair + 1} of {options.pairs}, so far {medians}")
     about = {
@@ -86,8 +86,8 @@ def measure(output, sides, options, work, cores):
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench vision", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    parser.add_argument("--pairs", type=int, default=101, help="interleaved pairs per work (15 or more)")
-    parser.add_argument("--pictures", type=int, default=4, help="pictures per slice: short, so that a neighbour's work meets both")
+    parser.add_argument("--pairs", type=int, default=31, help="interleaved pairs per work (15 or more)")
+    parser.add_argument("--pictures", type=int, default=16, help="pictures per slice")
     parser.add_argument("--threads", type=int, default=1, help="threads of one run; as many cores are used")
     parser.add_argument("--only", help="one work, such as vision.whole")
     parser.add_argument("--bin", required=True, type=pathlib.Path, help=argparse.SUPPRESS)

@@ -27,18 +27,16 @@ download_deb() {
 download_deb_next() {
   local state=$3/apt options
   mkdir -p "$state/etc" "$state/lists/partial" "$state/cache/archives/partial"
-  if [ -f /etc/apt/sources.list.d/debian.sources ]; then
-    awk 'BEGIN { RS = ""; ORS = "\n\n" } /Suites: bookworm( |$|\n)/' /etc/apt/sources.list.d/debian.sources |
-      sed '/^#/d; s/^Suites:.*/Suites: trixie/; s/^Components:.*/Components: main/' >"$state/etc/next.sources"
-  else
-    sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) bookworm .*/deb \1\2 trixie main/p' /etc/apt/sources.list |
-      head -n 1 >"$state/etc/next.list"
-  fi
+  # This machine's own way to Debian, whichever of apt's two notations it uses, with the next release's name in it.
+  cat /etc/apt/sources.list.d/*.sources 2>/dev/null | sed '/^#/d' |
+    awk 'BEGIN { RS = ""; ORS = "\n\n" } /(^|\n)Suites:[^\n]* bookworm( |\n|$)/' |
+    sed 's/^Suites:.*/Suites: trixie/; s/^Components:.*/Components: main/' >"$state/etc/next.sources"
+  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+    sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) bookworm .*/deb \1\2 trixie main/p' | head -n 1 >"$state/etc/next.list"
   options=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$state/etc" -o "Dir::State::Lists=$state/lists"
     -o "Dir::Cache=$state/cache" -o APT::Sandbox::User=root -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
     -o Acquire::Languages=none -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false)
-  apt-get -qq "${options[@]}" update && (cd "$3" && apt-get -qq "${options[@]}" download "$1")
-  rm -rf "$state"
+  apt-get -qq "${options[@]}" update && (cd "$3" && apt-get -qq "${options[@]}" download "$1") && rm -rf "$state"
 }
 
 unpack() { # archive, folder

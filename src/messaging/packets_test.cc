@@ -98,7 +98,7 @@ TEST(Packets, PublishFlags) {
                                                              {"3B", 1, true, true},
                                                              {"3C", 2, false, true}}) {
     const std::string golden = bytes_of(first + (qos == 0 ? "03 00 01 61" : "05 00 01 61 00 07"));
-    with_frame(golden, [&](const Frame& frame) {
+    with_frame(golden, [&, first = first, qos = qos, retain = retain, duplicate = duplicate](const Frame& frame) {
       const auto read = decode_publish(frame);
       ASSERT_TRUE(read) << first;
       EXPECT_EQ(read->qos, qos);

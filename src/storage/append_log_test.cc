@@ -531,9 +531,9 @@ Life live_until_power_is_lost(FaultyDisk& faulty, const AppendLogOptions& option
   std::mutex mutex;
   disk.cut_after(1 + random() % 60, seed);
   const ManualClock clock;
+  std::atomic<bool> is_failing{false};  // Before the log: appends that wait are answered when it closes.
   const auto log = AppendLog::open(disk, clock, kFolder, options);
   if (!log) return life;  // The power went while opening.
-  std::atomic<bool> is_failing{false};
   for (int i = 0; i < 300 && !is_failing; ++i) {
     const auto partition = static_cast<std::uint32_t>(random() % options.partitions);
     std::string text = std::to_string(seed) + "-" + std::to_string(i) + std::string(random() % 600, 'x');
