@@ -37,7 +37,7 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--extra-https-port", arguments.extra_https_port, "A second HTTPS port");
   app.add_option("--extra-host", options.extra_hosts, "Another name or address for the certificate; may be repeated");
-  app.add_option("--log-partitions", options.log_partitions, "Partitions of the message log, fixed at first start")
+  app.add_option("--log-partitions", options.log_partitions, "Partitions of the message log, when it is first made")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   app.footer(kExamples);

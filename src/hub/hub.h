@@ -34,7 +34,7 @@ struct HubOptions {
   std::vector<WebFile> page;
   std::string version = "0.1.0";
 
-  /// Fixed when the folder is made. One sync serves all devices of a partition; more partitions divide it.
+  /// Of a new folder; an existing one keeps its number. One sync serves all devices of a partition; more divide it.
   std::uint32_t log_partitions = 1;
   std::uint32_t log_ahead_bytes = 1U << 20U;  ///< See storage::AppendLogOptions::ahead_bytes.
   std::uint64_t log_bytes_max = 4ULL << 30U;  ///< From four fifths on the oldest messages go, if history has them.

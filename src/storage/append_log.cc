@@ -312,29 +312,26 @@ AppendLogOptions with_fitting_segments(AppendLogOptions options) {
   return options;
 }
 
-/// log.json keeps the number of partitions: records would be looked for elsewhere with another one.
-Status check_partitions(Disk& disk, const std::filesystem::path& folder, std::uint32_t partitions) {
+/// The number of partitions in log.json, which is made with `wanted` when the log is new: records of an existing one
+/// would be looked for elsewhere with another number.
+Result<std::uint32_t> kept_partitions(Disk& disk, const std::filesystem::path& folder, std::uint32_t wanted) {
   const auto path = folder / "log.json";
   const auto file = disk.open(path, false);
   if (!file && file.error().code != ErrorCode::not_found) return file.error();
   if (!file) {
-    VERGE_CHECK(replace_file(disk, path, to_text(Json{{"version", 1}, {"partitions", partitions}}) + "\n"));
-    return disk.sync_folder(folder.parent_path());
+    VERGE_CHECK(replace_file(disk, path, to_text(Json{{"version", 1}, {"partitions", wanted}}) + "\n"));
+    VERGE_CHECK(disk.sync_folder(folder.parent_path()));
+    return wanted;
   }
   VERGE_TRY(const std::string text, (*file)->read_at(0, 4096));
   const auto json = parse_json(text);
   const auto stored = json ? integer_member(*json, "partitions") : Result<std::int64_t>(0);
-  if (!stored || *stored < 1) {
+  if (!stored || *stored < 1 || *stored > kPartitionsMax) {
     return Error{ErrorCode::corrupt, fmt::format("read \"{}\": not the description of an append log; restore it from a "
                                                  "backup",
                                                  path.string())};
   }
-  if (*stored != partitions) {
-    return Error{ErrorCode::conflict,
-                 fmt::format("open the append log \"{}\" with {} partition(s): it was made with {}", folder.string(),
-                             partitions, *stored)};
-  }
-  return Done{};
+  return static_cast<std::uint32_t>(*stored);
 }
 
 }  // namespace
@@ -342,7 +339,7 @@ Status check_partitions(Disk& disk, const std::filesystem::path& folder, std::ui
 Result<std::unique_ptr<AppendLog>> AppendLog::open(Disk& disk, const Clock& clock, std::filesystem::path folder,
                                                    AppendLogOptions options) {
   VERGE_CHECK(check_options(options));
-  VERGE_CHECK(check_partitions(disk, folder, options.partitions));
+  VERGE_TRY(options.partitions, kept_partitions(disk, folder, options.partitions));
   auto log = std::make_unique<GroupCommitLog>(clock, with_fitting_segments(options));
   VERGE_CHECK(log->start(disk, folder));
   return std::unique_ptr<AppendLog>(std::move(log));

@@ -26,7 +26,7 @@
 namespace verge::storage {
 
 struct AppendLogOptions {
-  std::uint32_t partitions = 1;  ///< 1..1024, fixed at creation; opening with another number is a conflict.
+  std::uint32_t partitions = 1;  ///< 1..1024, of a new log; an existing one keeps the number it was made with.
   std::uint64_t segment_bytes_max =
       64U << 20U;  ///< 4 KiB..2 GiB; with disk_bytes_max at most a quarter of a partition's share.
   std::int64_t segment_age_us_max = 86'400'000'000;  ///< A day; retention unlinks whole segments.
@@ -51,7 +51,7 @@ struct LogRecord {
 class AppendLog {
  public:
   /// Opens or creates; cuts a torn tail (logged with the number of bytes). Errors: corrupt when a record inside
-  /// (not at the end) fails its check, conflict, invalid_argument for options out of range, unavailable.
+  /// (not at the end) fails its check, invalid_argument for options out of range, unavailable.
   static Result<std::unique_ptr<AppendLog>> open(Disk& disk, const Clock& clock, std::filesystem::path folder,
                                                  AppendLogOptions options);
   /// Commits what waits, then ends.

@@ -126,13 +126,24 @@ TEST(AppendLog, MisuseIsRefused) {
     EXPECT_EQ(append(*log, "x", 2).error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(append(*log, "1234567890").value(), 0U);
   }
-  const auto other = AppendLog::open(disk, clock, kFolder, {.partitions = 3});
-  ASSERT_FALSE(other);
-  EXPECT_EQ(other.error().code, ErrorCode::conflict);
   overwrite(disk, kFolder / "log.json", "{oops");
   const auto broken = AppendLog::open(disk, clock, kFolder, {.partitions = 2});
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, ErrorCode::corrupt);
+}
+
+TEST(AppendLog, KeepsTheNumberOfPartitionsItWasMadeWith) {
+  FaultyDisk disk;
+  {
+    const auto log = opened(disk, {.partitions = 4});
+    for (std::uint32_t partition = 0; partition < 4; ++partition) ASSERT_TRUE(append(*log, "old", partition));
+  }
+  const auto log = opened(disk, {.partitions = 1});
+  ASSERT_EQ(log->partition_count(), 4U);
+  for (std::uint32_t partition = 0; partition < 4; ++partition) {
+    EXPECT_EQ(log->end_offset(partition), 1U);
+    EXPECT_EQ(append(*log, "new", partition).value(), 1U);
+  }
 }
 
 TEST(AppendLog, ReadsFromMemoryAndDiskAlike) {
