@@ -3,8 +3,9 @@
     tests/long/soak.sh [--minutes 30] [--programs FOLDER] [--csv FILE]        (makes the network namespace; needs root)
 
 Brings examples/first_light up in a home of its own, takes memory (PSS, its anonymous part, RSS), descriptors and
-threads of hub, agent and every verge-infer each 10 s, and judges what comes after the first third: the slope of PSS by
-least squares, descriptors and threads. Prints a table and "N passed, N failed"; the samples go into a CSV file.
+threads of hub, agent and every verge-infer each 10 s, and judges what comes after the first third: the slopes of PSS and
+of its anonymous part by least squares, descriptors and threads. Prints a table and "N passed, N failed"; the samples go
+into a CSV file.
 """
 import argparse
 import base64
@@ -168,14 +169,16 @@ def judge(rows, minutes, verdicts):
         third = len(late) // 3
         ends = {field: (statistics.median(row[field] for row in late[:third]),
                         statistics.median(row[field] for row in late[-third:])) for field in ("descriptors", "threads")}
-        level[name] = (pss, ends, spans)
+        level[name] = (pss, anonymous, ends, spans)
         print(f"{name:<10} {last['pss_kib'] / 1024:>8.1f} {last['rss_kib'] / 1024:>8.1f} {pss[0]:>9.0f} ± {pss[1]:<6.0f} "
               f"{anonymous[0]:>9.0f} ± {anonymous[1]:<6.0f} {'%d..%d' % spans['descriptors']:>12} "
               f"{'%d..%d' % spans['threads']:>8}")
     print()
-    for name, (pss, ends, spans) in level.items():
-        verdicts.add(pss[0] <= SLOPE_KIB_PER_H_MAX,
-                     f"{name} grows by {pss[0]:.0f} ± {pss[1]:.0f} KiB an hour (limit {SLOPE_KIB_PER_H_MAX})")
+    for name, (pss, anonymous, ends, spans) in level.items():
+        # Both: PSS falls when a neighbour shares a library, and that must not hide what the program takes for itself.
+        verdicts.add(max(pss[0], anonymous[0]) <= SLOPE_KIB_PER_H_MAX,
+                     f"{name} grows by {pss[0]:.0f} ± {pss[1]:.0f} KiB an hour, {anonymous[0]:.0f} ± {anonymous[1]:.0f} of it "
+                     f"its own (limit {SLOPE_KIB_PER_H_MAX})")
         for field in ("descriptors", "threads"):
             begin, end = ends[field]
             verdicts.add(begin == end, f"{name} keeps its {field} ({begin:.0f}, {end:.0f} at the end; "
