@@ -63,9 +63,9 @@ class Output:
             return
         if not self._has_head:
             self._has_head = True
-            print(f"{'work':<18} {'ours':>11} {'peer':>11} {'unit':<8} {'peer is':<20} {'ratio':>7} {'low':>7} {'pairs':>5}")
+            print(f"{'work':<25} {'ours':>11} {'peer':>11} {'unit':<8} {'peer is':<20} {'ratio':>7} {'low':>7} {'pairs':>5}")
         print(
-            f"{line['work']:<18} {line['ours']:>11} {line['peer']:>11} {line['unit']:<8} {line['peer_name']:<20}"
+            f"{line['work']:<25} {line['ours']:>11} {line['peer']:>11} {line['unit']:<8} {line['peer_name']:<20}"
             f" {line['ratio']:>7.3f} {line['ratio_low']:>7.3f} {line['pairs']:>5}",
             flush=True,
         )

@@ -55,6 +55,7 @@ class Side:
 def measure(output, sides, options, work, cores):
     name, our_command, peer_name, peer_side, peer_command, what = work
     ours_ms, peer_ms, our_objects, peer_objects = [], [], 0, 0
+    ours_processor_ms, peer_processor_ms = [], []
     for pair in range(-1, options.pairs):  # The first one warms up.
         runs = [(sides["ours"], our_command), (sides[peer_side], peer_command)]
         order = (0, 1) if pair % 2 == 0 else (1, 0)
@@ -65,6 +66,8 @@ def measure(output, sides, options, work, cores):
             continue
         ours_ms.append(answers[0]["seconds"] / options.pictures * 1e3)
         peer_ms.append(answers[1]["seconds"] / options.pictures * 1e3)
+        ours_processor_ms.append(answers[0]["processor_s"] / options.pictures * 1e3)
+        peer_processor_ms.append(answers[1]["processor_s"] / options.pictures * 1e3)
         our_objects += answers[0]["objects"]
         peer_objects += answers[1]["objects"]
         if (pair + 1) % 10 == 0 or pair + 1 == options.pairs:
@@ -81,6 +84,9 @@ def measure(output, sides, options, work, cores):
         **figures.machine(),
     }
     output.show(figures.result(name, ours_ms, "ms", peer_name, peer_ms, about))
+    # What the wall clock would say on a machine that does nothing else: neighbours do not count.
+    processor = (ours_processor_ms, "cpu ms", peer_name, peer_processor_ms, about)
+    output.show(figures.result(f"{name}.processor", *processor))
 
 
 def main():
