@@ -1,9 +1,10 @@
-# verge_part(vision LIBRARIES turbojpeg)
+# verge_part(vision [FOR_SIZE] LIBRARIES turbojpeg)
 #
-# Makes library verge_vision from the part's sources and links the parts that layers.txt grants
-# it plus the named third-party libraries. Beside the sources, x_test.cc becomes test vision.x of
-# program vision_tests (so suites have names of their own within a part), x_bench.cc becomes program vision_x_bench, x_fuzz.cc becomes vision_x_fuzz (with clang, which
-# alone has libFuzzer). Sub-folders belong to the part; their name is part of the test's name.
+# Makes library verge_vision from the part's sources and links the parts that layers.txt grants it plus the named
+# third-party libraries. FOR_SIZE is for parts that work once per command, not per message: compiled in two thirds of the
+# time to two thirds of the code. Beside the sources, x_test.cc becomes test vision.x of program vision_tests (so suites
+# have names of their own within a part), x_bench.cc becomes program vision_x_bench, x_fuzz.cc becomes vision_x_fuzz (with
+# clang, which alone has libFuzzer). Sub-folders belong to the part; their name is part of the test's name.
 function(verge_part_layers name result)
   file(STRINGS ${PROJECT_SOURCE_DIR}/layers.txt lines REGEX "^${name}:")
   string(REGEX REPLACE "^${name}:" "" granted "${lines}")
@@ -32,7 +33,7 @@ function(verge_test_suites source result)
 endfunction()
 
 function(verge_part name)
-  cmake_parse_arguments(PART "" "" "LIBRARIES" ${ARGN})
+  cmake_parse_arguments(PART "FOR_SIZE" "" "LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} *.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -52,6 +53,9 @@ function(verge_part name)
   endif()
   target_include_directories(verge_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(verge_${name} ${scope} ${granted} ${PART_LIBRARIES})
+  if(PART_FOR_SIZE AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(verge_${name} PRIVATE -Os)
+  endif()
 
   if(GTest_FOUND AND tests)
     add_executable(${name}_tests EXCLUDE_FROM_ALL ${tests})
@@ -88,7 +92,7 @@ function(verge_part name)
   endif()
 endfunction()
 
-# verge_app(hub PARTS hub) -- program verge-hub from apps/hub/*.cc.
+# verge_app(hub PARTS hub) -- program verge-hub from apps/hub/*.cc, which read the command line and start the parts.
 function(verge_app name)
   cmake_parse_arguments(APP "" "OUTPUT" "PARTS;LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
@@ -97,4 +101,7 @@ function(verge_app name)
   set_target_properties(verge_app_${name} PROPERTIES OUTPUT_NAME ${APP_OUTPUT}
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   target_link_libraries(verge_app_${name} PRIVATE ${APP_PARTS} ${APP_LIBRARIES})
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(verge_app_${name} PRIVATE -Os)
+  endif()
 endfunction()
