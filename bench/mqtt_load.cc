@@ -164,6 +164,11 @@ class Publisher {
     });
   }
   bool is_connected() const { return is_connected_; }
+  /// Once all are connected: who publishes already slows the others' way in.
+  void begin() {
+    is_publishing_ = true;
+    fill_window(SteadyClock::now());
+  }
 
  private:
   void received(std::string_view bytes) {
@@ -181,6 +186,10 @@ class Publisher {
       }
       sent_.pop_front();
     });
+    if (is_publishing_) fill_window(now);
+  }
+
+  void fill_window(SteadyClock::time_point now) {
     out_.clear();
     while (sent_.size() < settings_.window) {
       message_.append_next(out_);
@@ -197,7 +206,7 @@ class Publisher {
   Reader reader_;
   std::deque<SteadyClock::time_point> sent_;
   std::string out_;
-  bool is_connected_ = false;
+  bool is_connected_ = false, is_publishing_ = false;
 };
 
 ConnectOptions connect_options(const Settings& settings) {
@@ -241,6 +250,7 @@ int publish(const Settings& settings) {
   const auto connected_by = SteadyClock::now() + kConnectMax;
   while (!is_complete() && SteadyClock::now() < connected_by) loop.run_for(std::chrono::milliseconds(5));
   if (!is_complete()) give_up(fmt::format("not every publisher was connected within {} s", kConnectMax.count()));
+  for (const auto& one : all) one->begin();
   loop.run_for(milliseconds_of(settings.warm_up_s));
   const std::uint64_t first = tally.acknowledged;
   const auto begun = SteadyClock::now();
