@@ -86,7 +86,7 @@ Status ModuleProgram::run() {
   }
   loop_.run();
   live_.set_executor(nullptr);
-  return Done{};
+  return module_ ? Status(Done{}) : std::move(outcome_);  // An agent reads reports, not exit codes.
 }
 
 Status ModuleProgram::serve_metrics() {
@@ -128,13 +128,14 @@ void ModuleProgram::end() {
   if (is_ending_) return;
   is_ending_ = true;
   auto status = control_.submit([this] {
-    host_.stop();
+    Status outcome = host_.stop();
     const auto until = std::chrono::steady_clock::now() + kFlushMax;
     while (module_ && module_->is_connected() && module_->waiting_events() > 0 &&
            std::chrono::steady_clock::now() < until) {
       std::this_thread::sleep_for(milliseconds(20));
     }
-    loop_.post([this] {
+    loop_.post([this, outcome = std::move(outcome)] {
+      outcome_ = outcome;
       if (module_) module_->stop();
       if (server_) server_->close();
       loop_.stop();

@@ -29,7 +29,7 @@ class ModuleProgram {
                 std::shared_ptr<connectors::ModuleClient> module, ProgramOptions options);
   ~ModuleProgram();
   /// Runs until a signal, or without a module until the sources end. Errors: the pipeline's at start; the metrics
-  /// port's.
+  /// port's; without a module also the executor's outcome.
   Status run();
 
  private:
@@ -52,6 +52,7 @@ class ModuleProgram {
   Json reported_structure_;
   std::int64_t reported_us_ = 0;
   bool is_ending_ = false;
+  Status outcome_ = Done{};
   Workers control_{1, 64};  ///< Last: ends before what its jobs use.
 };
 

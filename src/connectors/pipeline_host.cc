@@ -17,7 +17,7 @@ PipelineHost::PipelineHost(std::filesystem::path file, const pipeline::Catalog& 
       options_(options),
       changed_(std::move(changed)) {}
 
-PipelineHost::~PipelineHost() { stop(); }
+PipelineHost::~PipelineHost() { (void)stop(); }
 
 Status PipelineHost::run_file() {
   VERGE_TRY(text_, read_file(file_, 2U << 20U));
@@ -38,7 +38,7 @@ Status PipelineHost::apply(const Json& patch) {
 Status PipelineHost::switch_to(const PipelineSpec& spec) {
   if (running_ && running_->hash == spec.hash) return Done{};
   const auto before = std::move(running_);
-  stop_running();
+  (void)stop_running();
   Status started = start(spec);
   if (!started && before) {
     if (auto again = start(*before); !again) log_error("pipeline", again.error());
@@ -61,21 +61,22 @@ Status PipelineHost::start(const PipelineSpec& spec) {
   return Done{};
 }
 
-void PipelineHost::stop_running() {
+Status PipelineHost::stop_running() {
   std::shared_ptr<Executor> old;
   {
     const std::lock_guard lock(mutex_);
     old = std::move(executor_);
     executor_ = nullptr;
   }
-  if (!old) return;
+  if (!old) return Done{};
   if (changed_) changed_(nullptr);
   old->stop();
+  return old->outcome();
 }
 
-void PipelineHost::stop() {
-  stop_running();
+Status PipelineHost::stop() {
   running_.reset();
+  return stop_running();
 }
 
 std::shared_ptr<Executor> PipelineHost::executor() const {
@@ -115,6 +116,7 @@ Json PipelineHost::report() const {
                                  {"kind", stream.kind},
                                  {"rate_hz", static_cast<double>(static_cast<int>(stream.rate_hz * 10 + 0.5)) / 10},
                                  {"dropped", stream.dropped},
+                                 {"failed", stream.failed},
                                  {"error", stream.error}});
   }
   report["methods"] = described_methods(*executor);
@@ -126,6 +128,7 @@ Json PipelineHost::structure_of(const Json& report) {
   for (Json& stream : structure["streams"]) {
     stream.erase("rate_hz");
     stream.erase("dropped");
+    stream.erase("failed");
   }
   return structure;
 }

@@ -26,10 +26,11 @@ class PipelineHost {
   /// The twin's desired "pipeline" (null: none). Nothing happens when the pipeline stays the same. On an error the one
   /// before goes on, or is started again, and error() says why.
   Status apply(const Json& patch);
-  void stop();
+  /// Returns the outcome of what ran.
+  Status stop();
 
   std::shared_ptr<pipeline::Executor> executor() const;
-  /// {"pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "error"}]}
+  /// {"pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "failed", "error"}]}
   Json report() const;
   /// What of the report is structure: a report is due when it differs.
   static Json structure_of(const Json& report);
@@ -37,7 +38,7 @@ class PipelineHost {
  private:
   Status switch_to(const pipeline::PipelineSpec& spec);
   Status start(const pipeline::PipelineSpec& spec);
-  void stop_running();
+  Status stop_running();
 
   const std::filesystem::path file_;
   const pipeline::Catalog& catalog_;

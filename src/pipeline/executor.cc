@@ -72,13 +72,14 @@ struct Stream {
   std::int64_t monotonic_us = 0;
   Rate rate;
   std::string family, error;
+  Status ending = Done{};  ///< How run() ended, once it has.
   std::shared_ptr<const std::function<void(const Packet&)>> tap;
 };
 
 /// A packet that a shared stage works on; leaves the lane in the order it came.
 struct Ticket {
   bool is_done = false;
-  std::optional<Packet> result;
+  Result<std::optional<Packet>> result = std::optional<Packet>();
 };
 
 /// One stream's way through one unit.
@@ -92,7 +93,8 @@ struct Lane {
   bool is_leaf = false;
   bool is_delivering = false;  ///< One thread at a time takes finished tickets, so that order holds.
   Counter *in = nullptr, *out = nullptr, *dropped = nullptr, *failed = nullptr;
-  std::uint64_t dropped_count = 0;
+  std::uint64_t out_count = 0, dropped_count = 0, failed_count = 0;
+  Status newest = Done{};  ///< How the newest packet fared.
 };
 
 /// What is scheduled: a stage of one stream, a shared stage, or a sink.
@@ -131,6 +133,7 @@ class Engine final : public Executor {
   void wait() override;
   bool has_ended() const override;
   std::vector<StreamState> streams() const override;
+  Status outcome() const override;
   std::vector<std::string> method_names() const override;
   MethodReply call_method(const std::string& name, const Json& parameters) override;
   void set_tap(const std::string& stream, std::function<void(const Packet&)> tap) override;
@@ -149,6 +152,8 @@ class Engine final : public Executor {
 
   // Running.
   void run_source(Stream& stream);
+  static bool is_final(const Stream& stream, const Error& error);
+  void finish_source(Stream& stream, Status ending);
   bool open_source(Stream& stream, milliseconds& delay);
   bool sleep_unless_stopping(milliseconds duration);
   void emit_from_source(Stream& stream, Packet packet);
@@ -157,12 +162,13 @@ class Engine final : public Executor {
   bool has_room_below(const Lane& lane) const;
   void run_lane(Lane& lane, Packet packet, std::unique_lock<std::mutex>& lock);
   void run_shared(Lane& lane, Packet packet, std::unique_lock<std::mutex>& lock);
-  void finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, std::optional<Packet> result);
+  void finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, Result<std::optional<Packet>> result);
   void pass_on(Lane& lane, Packet packet);
   void push(Lane& lane, const Packet& packet);
   void drop(Lane& lane);
   bool is_late(const Lane& lane, const Packet& packet) const;
-  void count_failure(Lane& lane, const Error& error);
+  static void count_success(Lane& lane);
+  static void count_failure(Lane& lane, const Error& error);
   static void show(const std::shared_ptr<const std::function<void(const Packet&)>>& tap, const Packet& packet);
 
   // Stopping.
@@ -398,6 +404,11 @@ bool Engine::open_source(Stream& stream, milliseconds& delay) {
   return false;
 }
 
+/// A file that cannot be read will not be better next time.
+bool Engine::is_final(const Stream& stream, const Error& error) {
+  return !stream.is_live && error.code != ErrorCode::unavailable && error.code != ErrorCode::timeout;
+}
+
 void Engine::run_source(Stream& stream) {
   milliseconds delay = kRetryMin;
   while (!stopping_) {
@@ -405,7 +416,10 @@ void Engine::run_source(Stream& stream) {
     const std::uint64_t before = stream.sequence;
     Status ran = stream.source->run([&](Packet packet) { emit_from_source(stream, std::move(packet)); },
                                     [this] { return stopping_.load(); });
-    if (ran) break;
+    if (ran || is_final(stream, ran.error())) {
+      finish_source(stream, std::move(ran));
+      return;
+    }
     stream.is_open = false;
     if (stream.sequence != before) delay = kRetryMin;  // it had worked for a while
     {
@@ -415,7 +429,16 @@ void Engine::run_source(Stream& stream) {
     }
     if (sleep_unless_stopping(delay)) delay = std::min(delay * 2, kRetryMax);
   }
+  finish_source(stream, Done{});
+}
+
+void Engine::finish_source(Stream& stream, Status ending) {
   const std::lock_guard lock(mutex_);
+  if (!ending) {
+    log_error("pipeline", ending.error(), {{"source", *stream.name}});
+    stream.error = ending.error().message;
+  }
+  stream.ending = std::move(ending);
   stream.has_ended = true;
   --sources_running_;
   ended_.notify_all();
@@ -518,8 +541,16 @@ void Engine::work() {
   }
 }
 
+void Engine::count_success(Lane& lane) {
+  lane.out->add();
+  ++lane.out_count;
+  lane.newest = Done{};
+}
+
 void Engine::count_failure(Lane& lane, const Error& error) {
   lane.failed->add();
+  ++lane.failed_count;
+  lane.newest = error;
   // A stage that fails on every picture must not fill the disk: the 1st, 2nd, 4th, 8th … failure is logged.
   const std::uint64_t count = ++lane.unit->errors_logged;
   if ((count & (count - 1)) == 0) {
@@ -535,7 +566,7 @@ void Engine::run_lane(Lane& lane, Packet packet, std::unique_lock<std::mutex>& l
   packet = {};  // frames go back to their pool before we wait for the lock
   lock.lock();
   if (status) {
-    lane.out->add();
+    count_success(lane);
   } else {
     count_failure(lane, status.error());
   }
@@ -551,14 +582,14 @@ void Engine::run_shared(Lane& lane, Packet packet, std::unique_lock<std::mutex>&
   lane.unit->is_submitting = true;
   lock.unlock();
   stage.submit(std::move(packet),
-               [this, &lane, ticket](std::optional<Packet> result) { finish_ticket(lane, ticket, std::move(result)); });
+               [this, &lane, ticket](auto result) { finish_ticket(lane, ticket, std::move(result)); });
   lock.lock();
   lane.unit->is_submitting = false;
   work_.notify_all();
   room_.notify_all();
 }
 
-void Engine::finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, std::optional<Packet> result) {
+void Engine::finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, Result<std::optional<Packet>> result) {
   std::unique_lock lock(mutex_);
   VERGE_ASSERT(!ticket->is_done);
   ticket->is_done = true;
@@ -566,12 +597,14 @@ void Engine::finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, st
   if (lane.is_delivering) return;
   lane.is_delivering = true;
   while (!lane.tickets.empty() && lane.tickets.front()->is_done) {
-    std::optional<Packet> next = std::move(lane.tickets.front()->result);
+    auto next = std::move(lane.tickets.front()->result);
     lane.tickets.pop_front();
-    if (next) {
-      lane.out->add();
+    if (!next) {
+      count_failure(lane, next.error());
+    } else if (*next) {
+      count_success(lane);
       lock.unlock();
-      pass_on(lane, std::move(*next));
+      pass_on(lane, std::move(**next));
       lock.lock();
     } else {
       drop(lane);
@@ -679,12 +712,31 @@ std::vector<StreamState> Engine::streams() const {
     state.error = stream->error;
     for (const auto& unit : units_) {
       for (const auto& lane : unit->lanes) {
-        if (lane->stream == stream.get()) state.dropped += lane->dropped_count;
+        if (lane->stream != stream.get()) continue;
+        state.dropped += lane->dropped_count;
+        state.failed += lane->failed_count;
+        if (state.error.empty() && !lane->newest) state.error = unit->name + ": " + lane->newest.error().message;
       }
     }
     states.push_back(std::move(state));
   }
   return states;
+}
+
+Status Engine::outcome() const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& stream : streams_) {
+    if (!stream->ending) return Error(stream->ending.error()).within(fmt::format("source \"{}\"", *stream->name));
+  }
+  for (const auto& unit : units_) {
+    for (const auto& lane : unit->lanes) {
+      if (lane->newest || lane->out_count > 0) continue;
+      return Error(lane->newest.error())
+          .within(fmt::format("\"{}\" failed with each of {} packets of \"{}\"; the last one", unit->name,
+                              lane->failed_count, *lane->stream->name));
+    }
+  }
+  return Done{};
 }
 
 std::vector<std::string> Engine::method_names() const {

@@ -29,9 +29,9 @@ struct ExecutorOptions {
 
 struct StreamState {
   std::string name, family, kind;  ///< family: "vision", "audio", "telemetry" by the payload seen; "" before the first.
-  std::uint64_t packets = 0, dropped = 0;
+  std::uint64_t packets = 0, dropped = 0, failed = 0;
   double rate_hz = 0;  ///< Over the last 5 s.
-  std::string error;   ///< The last source error, while it lasts.
+  std::string error;   ///< Of the source, else of a stage or sink whose newest packet failed.
 };
 
 class Executor {
@@ -49,6 +49,9 @@ class Executor {
   /// True when wait() would return at once.
   virtual bool has_ended() const = 0;
   virtual std::vector<StreamState> streams() const = 0;
+  /// Of a run that has ended: the error that ended a source, or of a stage or sink that could do nothing with any of
+  /// its packets, with their number.
+  virtual Status outcome() const = 0;
   /// The methods that sources and stages offer.
   virtual std::vector<std::string> method_names() const = 0;
   /// 404 when nobody offers it.

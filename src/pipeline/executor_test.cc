@@ -49,6 +49,17 @@ class ShufflingStage final : public SharedStage {
   std::vector<std::thread> threads_;
 };
 
+class FailingSharedStage final : public SharedStage {
+ public:
+  void submit(Packet, Complete complete) override { complete(Error{ErrorCode::corrupt, "no such shape"}); }
+};
+
+class BrokenFile final : public Source {
+ public:
+  Status run(const Emit&, const std::function<bool()>&) override { return Error{ErrorCode::corrupt, "it is cut off"}; }
+  bool is_live() const override { return false; }
+};
+
 /// Fails `failures` times to open, then works once.
 class ShakySource final : public Source {
  public:
@@ -101,6 +112,10 @@ class ExecutorTest : public ::testing::Test {
       });
       return std::make_unique<LambdaStage>([](const Packet&, const Emit&) -> Status { return Done{}; });
     }));
+    catalog_.add(
+        kind_of<Source>("broken", {}, [](const Json&, const Context&) { return std::make_unique<BrokenFile>(); }));
+    catalog_.add(kind_of<SharedStage>(
+        "fails_shared", {}, [](const Json&, const Context&) { return std::make_unique<FailingSharedStage>(); }));
     catalog_.add(kind_of<SharedStage>("shuffle", {},
                                       [](const Json&, const Context&) { return std::make_unique<ShufflingStage>(); }));
     catalog_.add(kind_of<Sink>("basket", {},
@@ -124,11 +139,12 @@ class ExecutorTest : public ::testing::Test {
     return made ? std::move(*made) : nullptr;
   }
 
-  void run_to_end(std::string_view text, ExecutorOptions options = {}) {
+  std::unique_ptr<Executor> run_to_end(std::string_view text, ExecutorOptions options = {}) {
     auto executor = make(text, options);
     executor->start();
     executor->wait();
     executor->stop();
+    return executor;
   }
 
   std::uint64_t counted(const std::string& stage, const std::string& stream, const std::string& result) {
@@ -190,10 +206,29 @@ TEST_F(ExecutorTest, ALiveStreamDropsTheOldestAndCountsIt) {
 }
 
 TEST_F(ExecutorTest, FailuresAreCountedAndTheStreamGoesOn) {
-  run_to_end("{sources: {a: {kind: file, count: 10}}, stages: [odd_fails], sinks: [basket]}");
+  auto executor = run_to_end("{sources: {a: {kind: file, count: 10}}, stages: [odd_fails], sinks: [basket]}");
   EXPECT_THAT(values(*basket_), ElementsAre(0, 2, 4, 6, 8));
   EXPECT_EQ(counted("odd_fails", "a", "failed"), 5U);
   expect_exact("odd_fails", "a");
+  EXPECT_EQ(executor->streams()[0].failed, 5U);
+  EXPECT_EQ(executor->streams()[0].error, "odd_fails: odd");
+  EXPECT_TRUE(executor->outcome()) << "some were of use";
+}
+
+TEST_F(ExecutorTest, AStageThatFailsWithEveryPacketIsTheOutcome) {
+  auto executor = run_to_end("{sources: {a: {kind: file, count: 7}}, stages: [fails_shared], sinks: [basket]}");
+  EXPECT_EQ(counted("fails_shared", "a", "failed"), 7U);
+  expect_exact("fails_shared", "a");
+  ASSERT_FALSE(executor->outcome());
+  EXPECT_EQ(executor->outcome().error().message,
+            "\"fails_shared\" failed with each of 7 packets of \"a\"; the last one: no such shape");
+}
+
+TEST_F(ExecutorTest, AFileThatCannotBeReadEndsItsStream) {
+  auto executor = run_to_end("{sources: {a: {kind: broken}}, sinks: [basket]}");
+  ASSERT_FALSE(executor->outcome());
+  EXPECT_EQ(executor->outcome().error().message, "source \"a\": it is cut off");
+  EXPECT_EQ(executor->streams()[0].error, "it is cut off");
 }
 
 TEST_F(ExecutorTest, EventsGoToSinksOnceAndNotToTheNextStage) {

@@ -55,10 +55,10 @@ class Stage {
 };
 
 /// One step that all streams share. submit() returns at once; `complete` is called exactly once per submitted packet,
-/// from any thread, with what comes out (nothing: dropped, and counted as such).
+/// from any thread, with what comes out (nothing: dropped; an error: failed; counted as such).
 class SharedStage {
  public:
-  using Complete = std::function<void(std::optional<Packet>)>;
+  using Complete = std::function<void(Result<std::optional<Packet>>)>;
   virtual ~SharedStage() = default;
   virtual Status open() { return Done{}; }
   /// The executor keeps at most in_flight_max() packets submitted at a time, and never calls submit twice at once.
@@ -73,7 +73,8 @@ class Source {
   virtual ~Source() = default;
   virtual Status open() { return Done{}; }
   /// Emits until the data end (Done) or should_stop() turns true (checked at least every 200 ms). The executor numbers
-  /// the packets. An error is reported and the source opened again with back-off.
+  /// the packets. An error is reported and the source opened again with back-off; a source that is not live and did not
+  /// merely lack something (unavailable, timeout) is at its end instead.
   virtual Status run(const Emit& emit, const std::function<bool()>& should_stop) = 0;
   /// True for cameras and microphones: when the pipeline lags, old packets are dropped and counted. False for files
   /// at full speed: the source waits.

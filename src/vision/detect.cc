@@ -67,7 +67,7 @@ class DetectStage final : public pipeline::SharedStage {
     return Done{};
   }
   void submit(Packet packet, Complete complete) override {
-    if (!queue_.push({std::move(packet), complete})) complete(std::nullopt);
+    if (!queue_.push({std::move(packet), complete})) complete(std::optional<Packet>());
   }
   /// One is computed while the next waits, so that the thread never idles.
   std::size_t in_flight_max() const override { return 2; }
@@ -86,22 +86,18 @@ class DetectStage final : public pipeline::SharedStage {
     while (auto job = queue_.pop()) job->complete(analyse(std::move(job->packet)));
   }
 
-  std::optional<Packet> analyse(Packet packet) {
+  Result<std::optional<Packet>> analyse(Packet packet) {
     const auto scene = pipeline::payload_as<Scene>(packet);
-    if (!scene || !scene->frame) return packet;
+    if (!scene || !scene->frame) return std::optional(std::move(packet));
     const auto start = std::chrono::steady_clock::now();
     auto objects = detector_->detect(*scene->frame);
     seconds_.observe_s(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    if (!objects) {
-      const std::uint64_t count = ++failures_;
-      if ((count & (count - 1)) == 0) log_error("detect", objects.error(), {{"failures", count}});
-      return std::nullopt;
-    }
+    if (!objects) return std::move(objects).error();
     auto found = std::make_shared<Scene>(*scene);
     found->objects = *std::move(objects);
     found->model = model_;
     packet.payload = std::shared_ptr<const Scene>(std::move(found));
-    return packet;
+    return std::optional(std::move(packet));
   }
 
   std::unique_ptr<Detector> detector_;
@@ -109,7 +105,6 @@ class DetectStage final : public pipeline::SharedStage {
   Histogram& seconds_;
   BoundedQueue<Job> queue_{4, WhenFull::wait};
   std::thread thread_;
-  std::uint64_t failures_ = 0;
 };
 
 Result<std::unique_ptr<pipeline::SharedStage>> make_stage(const Json& options, const pipeline::Context& context) {

@@ -152,8 +152,8 @@ TEST_F(DetectStageTest, AnswersEachPictureOnce) {
   ASSERT_TRUE((*stage)->open());
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<std::optional<pipeline::Packet>> answers;
-  const auto complete = [&](std::optional<pipeline::Packet> answer) {
+  std::vector<Result<std::optional<pipeline::Packet>>> answers;
+  const auto complete = [&](Result<std::optional<pipeline::Packet>> answer) {
     const std::lock_guard lock(mutex);
     answers.push_back(std::move(answer));
     changed.notify_all();
@@ -169,12 +169,13 @@ TEST_F(DetectStageTest, AnswersEachPictureOnce) {
   }
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return answers.size() == 2; });
-  ASSERT_TRUE(answers[0]);
-  const auto scene = pipeline::payload_as<pipeline::Scene>(*answers[0]);
+  ASSERT_TRUE(answers[0] && answers[0]->has_value());
+  const auto scene = pipeline::payload_as<pipeline::Scene>(**answers[0]);
   EXPECT_EQ(scene->objects.size(), 1U);
   ASSERT_TRUE(scene->model);
   EXPECT_EQ(*scene->model, *sha256_digest_of_file(kModel));
-  EXPECT_FALSE(answers[1]);  // dropped, logged
+  ASSERT_FALSE(answers[1]);
+  EXPECT_EQ(answers[1].error().code, ErrorCode::invalid_argument) << answers[1].error().message;
   lock.unlock();
   (*stage)->close();
 }
