@@ -1,6 +1,7 @@
 // verge-hub -- the server: builds the hub from its arguments and runs until it is told to stop.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <malloc.h>
 
 #include "base/log.h"
 #include "embedded_files.h"
@@ -64,6 +65,10 @@ int run(hub::HubOptions options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A password's check takes 16 MiB for a moment. Such blocks go back to the system: left alone, the allocator would
+  // learn to keep them.
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);
   CLI::App app{"Verge's server: devices, twins, methods, messages, deployments, images and the page.", "verge-hub"};
   Arguments arguments;
   describe(app, arguments);

@@ -190,6 +190,12 @@ Result<std::string> read_file(const fs::path& path, std::size_t bytes_max) {
 }
 
 Status write_file(const fs::path& path, std::string_view bytes, unsigned mode) {
+  std::error_code ignored;
+  if (const auto there = fs::status(path, ignored); fs::exists(there) && !fs::is_regular_file(there)) {
+    // The rename would replace a device or a pipe, for everybody.
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("write \"{}\": it is no regular file; name a file", path.string())};
+  }
   VERGE_CHECK(make_folders(path.parent_path()));
   TemporaryFile temporary(path.parent_path() /
                           fmt::format(".{}.{}", path.filename().string(), to_hex(random_bytes(6))));

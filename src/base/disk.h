@@ -50,6 +50,7 @@ Disk& system_disk();
 /// Whole-file helpers on the machine's disk.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max = 256U << 20U);
 /// Replaces the file atomically and durably: temporary file, sync, rename, sync of the folder.
+/// Errors: invalid_argument for what is there and no regular file (a device, a folder), unavailable, limit.
 Status write_file(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
 
 /// A disk in memory that can fill up, fail, and lose power.

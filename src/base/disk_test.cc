@@ -71,6 +71,10 @@ TEST(WholeFiles, Errors) {
   EXPECT_FALSE(read_file(folder.path()));
   EXPECT_FALSE(write_file(folder.path(), "a folder is in the way"));
   EXPECT_FALSE(write_file(folder.path() / "large" / "file", "a file is in the way"));
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(write_file(pipe, "not instead of a pipe").error().code, ErrorCode::invalid_argument);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
 }
 
 }  // namespace

@@ -188,7 +188,7 @@ class TestDevice {
   };
 
   TestDevice(TestHub& hub, contract::Identity who, std::string key, std::string token = {}, std::string websocket = {})
-      : hub_(hub), who_(std::move(who)), token_(token.empty() ? hub.device_token(who_, key) : std::move(token)) {
+      : who_(std::move(who)), token_(token.empty() ? hub.device_token(who_, key) : std::move(token)) {
     messaging::ClientOptions options;
     options.connect.host = "localhost";
     options.connect.port = websocket.empty() ? hub.mqtt_port() : hub.https_port();
@@ -294,7 +294,6 @@ class TestDevice {
     (void)client_->publish(contract::method_response_topic(200, method->request_id), body, 0);
   }
 
-  TestHub& hub_;
   const contract::Identity who_;
   const std::string token_;
   std::mutex mutex_;

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace verge::models;
   auto model = parse_model({reinterpret_cast<const char*>(data), size});
   if (!model) return 0;
-  shape_text(inspect(*model));
+  (void)to_text(inspect(*model));
   const auto bytes = to_bytes(*model);
   const auto again = parse_model(bytes);
   VERGE_ASSERT(again && to_bytes(*again) == bytes);

@@ -108,6 +108,7 @@ struct Unit {
   std::size_t turn = 0;        ///< The lane whose turn it is.
   bool is_submitting = false;  ///< Shared: one submit at a time.
   std::uint64_t errors_logged = 0;
+  Status closing = Done{};
 };
 
 bool is_event(const Packet& packet) { return payload_as<contract::Event>(packet) != nullptr; }
@@ -694,6 +695,8 @@ void Engine::drain_and_close() {
       closed = unit->sink->close();
     }
     if (!closed) log_error("pipeline", closed.error(), {{"stage", unit->name}});
+    const std::lock_guard lock(mutex_);
+    unit->closing = std::move(closed);
   }
 }
 
@@ -726,14 +729,14 @@ std::vector<StreamState> Engine::streams() const {
 Status Engine::outcome() const {
   const std::lock_guard lock(mutex_);
   for (const auto& stream : streams_) {
-    if (!stream->ending) return Error(stream->ending.error()).within(fmt::format("source \"{}\"", *stream->name));
+    if (!stream->ending) return stream->ending.error().within(fmt::format("source \"{}\"", *stream->name));
   }
   for (const auto& unit : units_) {
+    if (!unit->closing) return unit->closing.error().within(fmt::format("close \"{}\"", unit->name));
     for (const auto& lane : unit->lanes) {
       if (lane->newest || lane->out_count > 0) continue;
-      return Error(lane->newest.error())
-          .within(fmt::format("\"{}\" failed with each of {} packets of \"{}\"; the last one", unit->name,
-                              lane->failed_count, *lane->stream->name));
+      return lane->newest.error().within(fmt::format("\"{}\" failed with each of {} packets of \"{}\"; the last one",
+                                                     unit->name, lane->failed_count, *lane->stream->name));
     }
   }
   return Done{};

@@ -49,8 +49,8 @@ class Executor {
   /// True when wait() would return at once.
   virtual bool has_ended() const = 0;
   virtual std::vector<StreamState> streams() const = 0;
-  /// Of a run that has ended: the error that ended a source, or of a stage or sink that could do nothing with any of
-  /// its packets, with their number.
+  /// Of a run that has ended: the error that ended a source, or of a stage or sink that could not close or do anything
+  /// with any of its packets.
   virtual Status outcome() const = 0;
   /// The methods that sources and stages offer.
   virtual std::vector<std::string> method_names() const = 0;

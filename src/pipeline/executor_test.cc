@@ -54,6 +54,12 @@ class FailingSharedStage final : public SharedStage {
   void submit(Packet, Complete complete) override { complete(Error{ErrorCode::corrupt, "no such shape"}); }
 };
 
+class LeakySink final : public Sink {
+ public:
+  Status write(const Packet&) override { return Done{}; }
+  Status close() override { return Error{ErrorCode::limit, "the disk is full"}; }
+};
+
 class BrokenFile final : public Source {
  public:
   Status run(const Emit&, const std::function<bool()>&) override { return Error{ErrorCode::corrupt, "it is cut off"}; }
@@ -120,6 +126,7 @@ class ExecutorTest : public ::testing::Test {
                                       [](const Json&, const Context&) { return std::make_unique<ShufflingStage>(); }));
     catalog_.add(kind_of<Sink>("basket", {},
                                [this](const Json&, const Context&) { return std::make_unique<BasketSink>(basket_); }));
+    catalog_.add(kind_of<Sink>("leaky", {}, [](const Json&, const Context&) { return std::make_unique<LeakySink>(); }));
     catalog_.add(kind_of<Sink>("second", {},
                                [this](const Json&, const Context&) { return std::make_unique<BasketSink>(second_); }));
   }
@@ -222,6 +229,12 @@ TEST_F(ExecutorTest, AStageThatFailsWithEveryPacketIsTheOutcome) {
   ASSERT_FALSE(executor->outcome());
   EXPECT_EQ(executor->outcome().error().message,
             "\"fails_shared\" failed with each of 7 packets of \"a\"; the last one: no such shape");
+}
+
+TEST_F(ExecutorTest, ASinkThatCannotCloseIsTheOutcome) {
+  auto executor = run_to_end("{sources: {a: {kind: file, count: 2}}, sinks: [leaky]}");
+  ASSERT_FALSE(executor->outcome());
+  EXPECT_EQ(executor->outcome().error().message, "close \"leaky\": the disk is full");
 }
 
 TEST_F(ExecutorTest, AFileThatCannotBeReadEndsItsStream) {

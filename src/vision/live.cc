@@ -66,12 +66,27 @@ struct Compressor {
   }
 };
 
+/// The library reads pairs of columns and rows where colour is halved, at an odd edge too: the last ones come twice.
+Plane padded_to_even(Plane plane) {
+  const int width = plane.width + plane.width % 2;
+  const int height = plane.height + plane.height % 2;
+  if (width == plane.width && height == plane.height) return plane;
+  Plane padded{width, height, {}};
+  padded.bytes.reserve(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
+  for (int y = 0; y < height; ++y) {
+    const auto row = plane.bytes.begin() + static_cast<std::ptrdiff_t>(std::min(y, plane.height - 1)) * plane.width;
+    padded.bytes.insert(padded.bytes.end(), row, row + plane.width);
+    if (width != plane.width) padded.bytes.push_back(padded.bytes.back());
+  }
+  return padded;
+}
+
 std::vector<Plane> planes_of(const Frame& frame, int width, int height) {
   const auto same = range_table(true, true);
   if (frame.format == PixelFormat::yuv420) {
     std::vector<Plane> planes;
-    planes.push_back(shrink(frame.planes[0], frame.strides[0], 1, frame.width, frame.height, width, height,
-                            range_table(true, frame.is_full_range)));
+    planes.push_back(padded_to_even(shrink(frame.planes[0], frame.strides[0], 1, frame.width, frame.height, width,
+                                           height, range_table(true, frame.is_full_range))));
     for (int p = 1; p < 3; ++p) {
       planes.push_back(shrink(frame.planes[p], frame.strides[p], 1, (frame.width + 1) / 2, (frame.height + 1) / 2,
                               (width + 1) / 2, (height + 1) / 2, range_table(false, frame.is_full_range)));

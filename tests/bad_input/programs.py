@@ -102,6 +102,11 @@ def pipelines(rows):
     rows.expect("pipeline: a binary file", INVALID, ["p.yaml:"], "verge-infer", "p.yaml", "--metrics", "off")
     rows.expect("pipeline: a file that is not there", NOT_FOUND, ["nowhere.yaml"], "verge-infer", "nowhere.yaml", "--metrics",
                 "off")
+    os.mkfifo(folder / "fifo")
+    (folder / "p.yaml").write_text(PIPELINE.format(model="pump").replace("path: out.csv", "path: fifo, inputs: [pump]").replace(
+        "stages:\n  - score: {model: pump}\n", ""))
+    rows.expect("pipeline: a result that is no file", INVALID, ['close "csv"', "fifo", "no regular file"], "verge-infer", "p.yaml",
+                "--metrics", "off")
     rows.expect("pipeline: an unknown option of the program", INVALID, ['"--frobnicate"', "--help"], "verge-infer",
                 "--frobnicate")
     (folder / "p.yaml").write_text(PIPELINE.format(model="pump").replace("score:", "scor:"))

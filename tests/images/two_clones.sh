@@ -52,8 +52,10 @@ count() { # exit code, name
   fi
 }
 
+# Both at once, so that work that goes on here meanwhile is in neither or in both.
+copy_tree "$first" && copy_tree "$second" || fail 5 "cannot copy the tree to $work."
 for folder in "$first" "$second"; do
-  copy_tree "$folder" && build_copy "$folder" && package_copy "$folder"
+  build_copy "$folder" && package_copy "$folder"
   code=$?
   count $code "build and package in $folder"
   [ $code = 0 ] || { printf '%s passed, %s failed\n' "$passed" "$failed"; exit 1; }

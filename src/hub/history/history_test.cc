@@ -131,7 +131,7 @@ TEST_F(HistoryTest, KeepsOtherMessagesViewable) {
 
 TEST_F(HistoryTest, StoresADuplicateOnceAndCountsWhatCameLate) {
   open_history();
-  for (const std::uint64_t sequence : {1, 2, 4, 2, 3}) send(sequence, event_text(std::int64_t(sequence), 0));
+  for (const std::uint64_t sequence : {1U, 2U, 4U, 2U, 3U}) send(sequence, event_text(std::int64_t(sequence), 0));
   wait_until_caught_up();
   const auto ledger = history_->ledger("d", "m");
   ASSERT_TRUE(ledger) << ledger.error().message;

@@ -131,7 +131,7 @@ TEST_F(DeviceEndpointTest, SurvivesGarbage) {
 
 TEST_F(DeviceEndpointTest, AcknowledgesADuplicateAndStoresItOnce) {
   TestDevice device(hub_, who_, key_);
-  for (const std::uint64_t sequence : {1, 2, 2, 1, 3, 3}) ASSERT_TRUE(device.send_numbered("x", "e", sequence));
+  for (const std::uint64_t sequence : {1U, 2U, 2U, 1U, 3U, 3U}) ASSERT_TRUE(device.send_numbered("x", "e", sequence));
   ASSERT_TRUE(device.send_numbered("a new epoch begins again", "f", 1));
   ASSERT_TRUE(eventually([&] { return hub_.events().size() == 4; }));
 }

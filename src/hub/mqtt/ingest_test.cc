@@ -103,13 +103,13 @@ TEST_F(IngestTest, ADuplicateWaitsForItsOriginal) {
 }
 
 TEST_F(IngestTest, TakesARefusedMessageWhenItComesAgainEvenAfterALaterOne) {
-  for (const std::uint64_t sequence : {1, 2, 3}) ASSERT_TRUE(publish(sequence));
+  for (const std::uint64_t sequence : {1U, 2U, 3U}) ASSERT_TRUE(publish(sequence));
   log_.decide(true);
   log_.decide(false);
   log_.decide(true);
   EXPECT_EQ(answers_, "+-+");
   EXPECT_EQ(ingest_->trouble(), "") << "the last write was taken";
-  for (const std::uint64_t sequence : {2, 3}) ASSERT_TRUE(publish(sequence));
+  for (const std::uint64_t sequence : {2U, 3U}) ASSERT_TRUE(publish(sequence));
   ASSERT_EQ(log_.waiting_count(), 1U) << "only the refused one";
   log_.decide(true);
   EXPECT_THAT(log_.sequences(), ElementsAre(1, 3, 2));
@@ -129,7 +129,7 @@ TEST_F(IngestTest, ReportsTroubleUntilAProbeIsTaken) {
 }
 
 TEST_F(IngestTest, RemembersOverARestart) {
-  for (const std::uint64_t sequence : {1, 2}) {
+  for (const std::uint64_t sequence : {1U, 2U}) {
     ASSERT_TRUE(publish(sequence));
     log_.decide(true);
   }
@@ -137,7 +137,7 @@ TEST_F(IngestTest, RemembersOverARestart) {
   ASSERT_TRUE(publish(3));  // Only in the log, behind the snapshot.
   log_.decide(true);
   open();
-  for (const std::uint64_t sequence : {1, 2, 3}) ASSERT_TRUE(publish(sequence));
+  for (const std::uint64_t sequence : {1U, 2U, 3U}) ASSERT_TRUE(publish(sequence));
   EXPECT_EQ(log_.waiting_count(), 0U);
   ASSERT_TRUE(publish(4));
   ASSERT_TRUE(publish(1, "another epoch"));

@@ -81,8 +81,9 @@ bool People::is_closed_for(std::string_view key) const {
     if (found == failures.end()) return false;
     auto& times = found->second;
     while (!times.empty() && times.front() <= since_us) times.pop_front();
+    const bool is_closed = static_cast<int>(times.size()) >= limits_.failures_max;
     if (times.empty()) failures.erase(found);
-    return static_cast<int>(times.size()) >= limits_.failures_max;
+    return is_closed;
   });
 }
 
