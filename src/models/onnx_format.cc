@@ -145,6 +145,8 @@ Result<OnnxTensor> read_tensor(const WireField& message) {
   VERGE_CHECK(check_end(reader, "a tensor"));
 
   auto& tensor = read.tensor;
+  if (tensor.type == ElementType::undefined)
+    return broken(fmt::format("tensor \"{}\" does not say its type", tensor.name), message.offset);
   if (!has_sane_shape(tensor))
     return broken(fmt::format("tensor \"{}\" has the impossible shape {}", tensor.name, shape_text(tensor.shape)),
                   message.offset);

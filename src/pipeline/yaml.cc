@@ -3,6 +3,10 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <optional>
+#include <sstream>
+#include <vector>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "pipeline/pipeline_file.h"
@@ -133,6 +137,33 @@ class Converter {
   std::size_t values_ = 0;
 };
 
+/// Where each document begins.
+class DocumentMarks final : public YAML::EventHandler {
+ public:
+  std::vector<YAML::Mark> marks;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { marks.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+/// YAML::LoadAll would tell too, but with a text such as "!," it comes to no end.
+std::optional<YAML::Mark> second_document_in(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentMarks documents;
+  while (documents.marks.size() < 2 && parser.HandleNextDocument(documents)) {
+  }
+  if (documents.marks.size() < 2) return std::nullopt;
+  return documents.marks[1];
+}
+
 }  // namespace
 
 std::string pointer_step(std::string_view key) {
@@ -168,13 +199,12 @@ Result<YamlDocument> read_yaml(std::string_view text, std::string_view file_name
   YamlDocument document;
   document.file_name = file_name;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      return mistake(file_name, documents[1].Mark(), "a second document begins; one file holds one");
+    if (const auto second = second_document_in(std::string(text))) {
+      return mistake(file_name, *second, "a second document begins; one file holds one");
     }
-    if (documents.empty()) return document;
+    const YAML::Node root = YAML::Load(std::string(text));
     Converter converter(file_name, document);
-    VERGE_TRY(document.value, converter.convert(documents.front(), "", 0));
+    VERGE_TRY(document.value, converter.convert(root, "", 0));
     return document;
   } catch (const YAML::Exception& error) {
     return mistake(file_name, error.mark.is_null() ? YAML::Mark{} : error.mark, error.msg);

@@ -42,7 +42,8 @@ TEST(Yaml, SaysWhereTheMistakeIs) {
       {"a: [1, 2", "t.yaml:1:"},
       {"a: 1\na: 2\n", "t.yaml:2:1: key \"a\" is given twice"},
       {"? [1]\n: 2\n", "t.yaml:1:3: a key must be a word"},
-      {"a: 1\n---\nb: 2\n", "a second document"},
+      {"a: 1\n---\nb: 2\n", "t.yaml:2:1: a second document"},
+      {"!,", "a second document"},
       {"a: *nobody\n", "t.yaml:1:"},
   };
   for (const auto& c : cases) {
