@@ -203,6 +203,7 @@ Result<YamlDocument> read_yaml(std::string_view text, std::string_view file_name
       return mistake(file_name, *second, "a second document begins; one file holds one");
     }
     const YAML::Node root = YAML::Load(std::string(text));
+    if (root.IsNull() && root.Mark().is_null()) return document;  // Nothing but space and comments.
     Converter converter(file_name, document);
     VERGE_TRY(document.value, converter.convert(root, "", 0));
     return document;

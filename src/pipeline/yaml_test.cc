@@ -33,6 +33,12 @@ TEST(Yaml, RemembersPlaces) {
   EXPECT_EQ(document->where("/list/0/x/y~1z"), "t.yaml:3:9");
   EXPECT_EQ(document->where("/list/0/x/unknown"), "t.yaml:3:5");
   EXPECT_EQ(document->where("/nothing"), "t.yaml:1:1");
+  for (const auto* empty : {"", " \n", "# nothing\n", "~"}) {
+    document = read_yaml(empty, "t.yaml");
+    ASSERT_TRUE(document) << empty;
+    EXPECT_TRUE(document->value.is_null());
+    EXPECT_EQ(document->where(""), "t.yaml:1:1") << empty;
+  }
 }
 
 TEST(Yaml, SaysWhereTheMistakeIs) {
