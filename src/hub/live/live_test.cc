@@ -112,12 +112,19 @@ TEST_F(LiveTest, BringsPicturesWhileSomebodyLooks) {
   ASSERT_TRUE(uplink.is_open());
   ASSERT_TRUE(page.is_open());
 
+  TestSocket neighbour(hub_, "/api/v1/stream", "Cookie", cookie_);
+  neighbour.send({{"live", {{"device", "edge"}, {"module", "vision"}, {"stream", "door"}}}});
+  ASSERT_TRUE(neighbour.wait_state("starting"));
+  const auto start = module.wait_message("$iothub/methods/POST/live.start/");
+  EXPECT_EQ(*parse_json(start.payload), Json({{"stream", "door"}, {"seconds", 30}}));
+
+  // Once the neighbour has the second, the hub is done with the first.
   uplink.send_frame(frame_bytes({{"module", "vision"}, {"stream", "gate"}}, "nobody looks"));
+  uplink.send_frame(frame_bytes({{"module", "vision"}, {"stream", "door"}}, "the neighbour's"));
+  ASSERT_TRUE(eventually([&] { return neighbour.frames().size() == 1; }));
   const Json source{{"device", "edge"}, {"module", "vision"}, {"stream", "gate"}};
   page.send({{"live", source}});
   ASSERT_TRUE(page.wait_state("starting"));
-  const auto start = module.wait_message("$iothub/methods/POST/live.start/");
-  EXPECT_EQ(*parse_json(start.payload), Json({{"stream", "gate"}, {"seconds", 30}}));
 
   uplink.send_frame("garbage");
   uplink.send_frame(std::string(4, '\xFF'));
