@@ -49,16 +49,9 @@ const Json& member_or_empty(const Json& object, std::string_view key) {
   return found != nullptr && found->is_object() ? *found : empty;
 }
 
-std::string trimmed(std::string text) {
-  const auto is_blank = [](unsigned char c) { return std::isspace(c) != 0; };
-  text.erase(std::find_if_not(text.rbegin(), text.rend(), is_blank).base(), text.end());
-  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), is_blank));
-  return text;
-}
-
 Result<std::string> read_secret(const std::filesystem::path& path) {
-  VERGE_TRY(std::string text, read_file(path, 64U << 10U));
-  return trimmed(std::move(text));
+  VERGE_TRY(const std::string text, read_file(path, 64U << 10U));
+  return std::string(trimmed(text, " \t\r\n\v\f"));
 }
 
 Status read_hub(const Json& file, Settings& settings) {

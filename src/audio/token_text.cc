@@ -58,9 +58,7 @@ std::string TokenText::text(std::span<const std::int64_t> ids) const {
   for (const std::int64_t id : ids) {
     if (id >= 0 && static_cast<std::size_t>(id) < pieces_.size()) joined += pieces_[static_cast<std::size_t>(id)];
   }
-  const auto first = joined.find_first_not_of(' ');
-  if (first == std::string::npos) return {};
-  return joined.substr(first, joined.find_last_not_of(' ') - first + 1);
+  return std::string(trimmed(joined, " "));
 }
 
 }  // namespace verge::audio

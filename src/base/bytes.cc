@@ -223,6 +223,12 @@ std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed) {
 #endif
 }
 
+std::string_view trimmed(std::string_view text, std::string_view characters) {
+  const auto first = text.find_first_not_of(characters);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(characters) - first + 1);
+}
+
 bool equal_constant_time(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   std::uint32_t difference = 0;

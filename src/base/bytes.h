@@ -1,4 +1,4 @@
-// base/bytes.h -- encodings of bytes as text and identifiers.
+// base/bytes.h -- encodings of bytes as text, identifiers, and small work on texts.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,9 @@ std::string new_uuid();
 std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed = 0);
 /// The same without special instructions: what machines without them run, and the tests' reference.
 std::uint32_t crc32c_plain(std::string_view bytes, std::uint32_t seed = 0);
+
+/// Without the `characters` at both ends; a view into `text`.
+std::string_view trimmed(std::string_view text, std::string_view characters = " \t\r\n");
 
 /// Compares without telling by its duration where the texts differ.
 bool equal_constant_time(std::string_view a, std::string_view b);

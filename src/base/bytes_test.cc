@@ -96,6 +96,14 @@ TEST(Bytes, UuidsAreVersion4AndDiffer) {
   }
 }
 
+TEST(Bytes, TrimsBothEndsOnly) {
+  EXPECT_EQ(trimmed(" \t a  b\r\n"), "a  b");
+  EXPECT_EQ(trimmed("a"), "a");
+  EXPECT_EQ(trimmed(" \n"), "");
+  EXPECT_EQ(trimmed(""), "");
+  EXPECT_EQ(trimmed("\n a ", " "), "\n a");
+}
+
 TEST(Bytes, ConstantTimeComparison) {
   EXPECT_TRUE(equal_constant_time("", ""));
   EXPECT_TRUE(equal_constant_time("abc", "abc"));

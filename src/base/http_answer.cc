@@ -4,14 +4,10 @@
 #include <charconv>
 #include <fmt/format.h>
 
+#include "base/bytes.h"
+
 namespace verge {
 namespace {
-
-std::string_view without_blanks(std::string_view text) {
-  const auto start = text.find_first_not_of(" \t");
-  if (start == std::string_view::npos) return {};
-  return text.substr(start, text.find_last_not_of(" \t") - start + 1);
-}
 
 Error bad_answer(std::string_view what) {
   return {ErrorCode::corrupt, fmt::format("the answer is no HTTP answer: {}", what)};
@@ -64,7 +60,7 @@ Status HttpAnswerReader::take_head() {
     const auto line = std::string_view(head).substr(at, end - at);
     const auto colon = line.find(':');
     if (colon == std::string_view::npos || colon == 0) return bad_answer("a header field has no name");
-    response_.headers.add(line.substr(0, colon), without_blanks(line.substr(colon + 1)));
+    response_.headers.add(line.substr(0, colon), trimmed(line.substr(colon + 1), " \t"));
     at = end + 2;
   }
   if (response_.status < 200) return Done{};  // An interim answer: the next head follows.

@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "base/bytes.h"
+
 namespace verge {
 namespace {
 
@@ -50,12 +52,6 @@ std::size_t take_body(char* bytes, std::size_t, std::size_t size, void* user) {
   }
   exchange.response.body.append(bytes, size);
   return size;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto start = text.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos) return {};
-  return text.substr(start, text.find_last_not_of(" \t\r\n") - start + 1);
 }
 
 std::size_t take_header(char* bytes, std::size_t, std::size_t size, void* user) {

@@ -1,17 +1,12 @@
 // Apart from fetch, so that a program that makes no calls over the network links no libcurl.
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/http_client.h"
 #include "base/json.h"
 
 namespace verge {
 namespace {
-
-std::string_view without_ends(std::string_view text) {
-  const auto start = text.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos) return {};
-  return text.substr(start, text.find_last_not_of(" \t\r\n") - start + 1);
-}
 
 ErrorCode code_of_status(int status) {
   switch (status) {
@@ -38,7 +33,7 @@ ErrorCode code_of_status(int status) {
 /// Azure says Message, Docker and we say message, an OCI registry says errors[0].message.
 std::string words_of_server(const std::string& body) {
   const auto json = parse_json(body);
-  if (!json) return std::string(without_ends(body));
+  if (!json) return std::string(trimmed(body));
   for (const Json* value : {find_member(*json, {"Message"}), find_member(*json, {"message"}),
                             find_member(*json, {"error", "message"}), find_member(*json, {"error"})}) {
     if (value != nullptr && value->is_string()) return value->get<std::string>();
@@ -48,7 +43,7 @@ std::string words_of_server(const std::string& body) {
     const Json* message = find_member(errors->front(), {"message"});
     if (message != nullptr && message->is_string()) return message->get<std::string>();
   }
-  return std::string(without_ends(body));
+  return std::string(trimmed(body));
 }
 
 }  // namespace

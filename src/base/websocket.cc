@@ -236,9 +236,7 @@ class Opening : public std::enable_shared_from_this<Opening> {
       head.remove_prefix(line.size() + 2);
       const auto colon = line.find(':');
       if (colon == std::string_view::npos || !equal_ignoring_case(line.substr(0, colon), name)) continue;
-      const auto start = line.find_first_not_of(" \t", colon + 1);
-      if (start == std::string_view::npos) return {};
-      return line.substr(start, line.find_last_not_of(" \t") - start + 1);
+      return trimmed(line.substr(colon + 1), " \t");
     }
     return {};
   }

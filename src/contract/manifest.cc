@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 #include <limits>
 
+#include "base/bytes.h"
 #include "contract/topics.h"
 
 namespace verge::contract {
@@ -33,12 +34,6 @@ std::string lower(std::string_view text) {
 }
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
-
-std::string trimmed(std::string_view text) {
-  if (is_blank(text)) return {};
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
-}
 
 /// The member as an object; nullptr when absent or null.
 Result<const Json*> object_member(const Json& object, std::string_view key) {
@@ -159,7 +154,7 @@ Result<Json> read_create_options(const Json& settings) {
 
 Result<std::string> read_image(const Json& settings) {
   VERGE_TRY(const std::string written, string_member(settings, "image"));
-  std::string image = trimmed(written);
+  std::string image(trimmed(written));
   if (image.empty()) return bad("settings.image is missing");
   const std::size_t slash = image.rfind('/');
   const std::string_view last = std::string_view(image).substr(slash == std::string::npos ? 0 : slash + 1);

@@ -290,11 +290,15 @@ Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::
 
 }  // namespace
 
-Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options) {
+Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options,
+                                           std::string digest) {
   const std::string doing = fmt::format("load model {}", path.string());
-  auto digest = sha256_digest_of_file(path);
-  if (!digest) return std::move(digest).error().within(doing);
-  return load(options, doing, *digest, [&](const Ort::Env& environment, const Ort::SessionOptions& settings) {
+  if (digest.empty()) {
+    auto computed = sha256_digest_of_file(path);
+    if (!computed) return std::move(computed).error().within(doing);
+    digest = *std::move(computed);
+  }
+  return load(options, doing, std::move(digest), [&](const Ort::Env& environment, const Ort::SessionOptions& settings) {
     return Ort::Session(environment, path.c_str(), settings);
   });
 }

@@ -50,8 +50,9 @@ class Session {
 
 /// Finds the library: $VERGE_ONNXRUNTIME (a path), then libonnxruntime.so.1 beside the program, in ../lib, then the
 /// system's search. Opened once per process. Errors: unavailable (the message lists where it looked), corrupt
-/// (version).
-Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options = {});
+/// (version). `digest` is that of the file where the caller knows it; otherwise the file is read for it.
+Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options = {},
+                                           std::string digest = {});
 /// The same from bytes in memory.
 Result<std::unique_ptr<Session>> load_onnx_bytes(std::string_view bytes, const SessionOptions& options = {});
 /// "1.28.0", or why there is none.

@@ -392,7 +392,7 @@ Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionO
                  fmt::format("load model \"{}\": the file is {}, the card was made for {}; import the "
                              "model again",
                              file.string(), digest, model.card.digest)};
-  auto session = inference::load_onnx(file, options);
+  auto session = inference::load_onnx(file, options, digest);
   if (!session) return std::move(session).error();
   model.session = *std::move(session);
   VERGE_CHECK(check_card(model.card, file.filename().string(), model.session->inputs(), model.session->outputs()));

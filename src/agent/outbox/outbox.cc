@@ -5,8 +5,8 @@
 #include <mutex>
 #include <optional>
 #include <set>
-#include <tuple>
 
+#include "agent/outbox/spared.h"
 #include "base/bytes.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -76,16 +76,6 @@ std::uint64_t segment_bytes(const OutboxOptions& options) {
   return std::clamp<std::uint64_t>(options.disk_bytes_max / 16, 256U << 10U, 16U << 20U);
 }
 
-/// A record that ranks high and whose segment had to go; delivered before anything that is still in the log.
-struct Spared {
-  std::uint64_t offset = 0;  ///< Where it was in the log.
-  std::int64_t received_us = 0;
-  OutboxRecord record;
-  bool is_sent = false;  ///< On the wire.
-
-  std::size_t size() const { return record.payload.size() + record.properties.size() + 256; }
-};
-
 std::map<std::string, std::uint64_t> numbers_in(const Json& json, std::string_view key) {
   std::map<std::string, std::uint64_t> numbers;
   const Json* object = find_member(json, {key});
@@ -143,9 +133,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   std::uint64_t durable_end = 0;                           ///< One past the highest offset that arrived here.
   std::deque<std::pair<std::uint64_t, std::size_t>> kept;  ///< Offset and size of the newest records.
   std::size_t kept_bytes = 0;
-  std::map<std::string, std::deque<Spared>> spared;  ///< By target, oldest first; no empty ones.
-  std::size_t spared_bytes = 0;
-  bool is_spared_changed = false;
+  SparedRecords spared;
   std::string saved_positions;
   std::uint64_t saved_lowest = 0;
   std::mutex file_mutex;
@@ -256,22 +244,11 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     if (!file) return;
     const auto size = (*file)->size_bytes();
     const auto text = size ? (*file)->read_at(0, *size) : Result<std::string>(size.error());
-    const auto json = text ? parse_json(*text) : Result<Json>(text.error());
-    const Json* list = json ? find_member(*json, {"spared"}) : nullptr;
-    if (list == nullptr || !list->is_array()) {
+    const auto names = text ? spared.add_from_text(*text) : Result<std::vector<std::string>>(text.error());
+    if (!names) {
       return log_warning("outbox", "what the disk cap spared cannot be read", {{"file", spared_path().string()}});
     }
-    for (const Json& item : *list) {
-      const auto offset = integer_member(item, "offset");
-      const auto received_us = integer_member(item, "received_us");
-      const auto encoded = string_member(item, "record");
-      const auto bytes_of_record = encoded ? from_base64(*encoded) : Result<std::string>(encoded.error());
-      auto record =
-          bytes_of_record ? outbox_record_from(*bytes_of_record) : Result<OutboxRecord>(bytes_of_record.error());
-      if (!offset || !received_us || !record) continue;
-      targets[record->target];
-      add_spared({static_cast<std::uint64_t>(*offset), *received_us, *std::move(record)});
-    }
+    for (const std::string& name : *names) targets[name];
   }
 
   void keep(std::uint64_t offset, std::size_t size) {
@@ -406,7 +383,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     if (offset < target.next_offset) return;  // The scan was faster than the hand-over.
     if (!target.is_caught_up) return;         // The scan will come to it.
     target.next_offset = offset;
-    if (spared.count(record.target) != 0 || target.in_flight.size() >= options.window ||
+    if (spared.has(record.target) || target.in_flight.size() >= options.window ||
         !hand_over(record.target, target, offset, record)) {
       target.is_caught_up = false;
       return;
@@ -436,7 +413,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     }
     target.in_flight.erase(offset);
     delivered.add();
-    remove_spared(name, offset);
+    spared.remove(name, offset);
     // Reading in half windows: one record at a time would read the log over and over.
     if (!is_all_sent(name, target) && target.in_flight.size() * 2 <= options.window) pump(name, target);
   }
@@ -444,9 +421,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   /// The receiver went away: everything it has not acknowledged is sent again, in order.
   void rewind(const std::string& name, Target& target) {
     if (target.in_flight.empty()) return;
-    if (const auto own = spared.find(name); own != spared.end()) {
-      for (Spared& item : own->second) item.is_sent = false;
-    }
+    spared.unsend(name);
     ++target.generation;
     target.next_offset = *target.in_flight.begin();
     target.in_flight.clear();
@@ -454,7 +429,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   }
 
   bool is_all_sent(const std::string& name, const Target& target) const {
-    return target.is_caught_up && spared.count(name) == 0;
+    return target.is_caught_up && !spared.has(name);
   }
 
   void pump(const std::string& name, Target& target) {
@@ -468,88 +443,27 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
 
   /// False when the target does not take more for now. What is handed over may be acknowledged, and gone, at once.
   bool pump_spared(const std::string& name, Target& target) {
-    while (true) {
-      const auto own = spared.find(name);
-      if (own == spared.end()) return true;
-      const auto next =
-          std::find_if(own->second.begin(), own->second.end(), [](const Spared& item) { return !item.is_sent; });
-      if (next == own->second.end()) return true;
-      if (is_expired(next->record, next->received_us)) {
+    while (Spared* item = spared.next(name)) {
+      const std::uint64_t offset = item->offset;
+      if (is_expired(item->record, item->received_us)) {
         expired.add();
-        remove_spared(name, next->offset);
+        spared.remove(name, offset);
         continue;
       }
       if (target.in_flight.size() >= options.window) return false;
-      next->is_sent = true;
-      const std::uint64_t offset = next->offset;
-      if (hand_over(name, target, offset, OutboxRecord(next->record))) continue;
-      for (Spared* item = find_spared(name, offset); item != nullptr; item = nullptr) item->is_sent = false;
+      item->is_sent = true;
+      if (hand_over(name, target, offset, OutboxRecord(item->record))) continue;
+      if (Spared* refused_item = spared.find(name, offset)) refused_item->is_sent = false;
       return false;
     }
-  }
-
-  Spared* find_spared(const std::string& name, std::uint64_t offset) {
-    const auto own = spared.find(name);
-    if (own == spared.end()) return nullptr;
-    const auto found = std::find_if(own->second.begin(), own->second.end(),
-                                    [offset](const Spared& item) { return item.offset == offset; });
-    return found == own->second.end() ? nullptr : &*found;
-  }
-
-  void add_spared(Spared item) {
-    auto& own = spared[item.record.target];
-    // They come in the order of the log; an attempt that failed may come again.
-    if (!own.empty() && item.offset <= own.back().offset) return;
-    spared_bytes += item.size();
-    is_spared_changed = true;
-    own.push_back(std::move(item));
-  }
-
-  void remove_spared(const std::string& name, std::uint64_t offset) {
-    const auto own = spared.find(name);
-    if (own == spared.end()) return;
-    const auto item = std::find_if(own->second.begin(), own->second.end(),
-                                   [offset](const Spared& candidate) { return candidate.offset == offset; });
-    if (item == own->second.end()) return;
-    spared_bytes -= item->size();
-    is_spared_changed = true;
-    own->second.erase(item);
-    if (own->second.empty()) spared.erase(own);
-  }
-
-  /// The highest rank goes first, of one rank the oldest; returns how many went.
-  std::uint64_t shrink_spared() {
-    if (spared_bytes <= spared_bytes_max()) return 0;
-    std::vector<std::tuple<int, std::uint64_t, std::string>> victims;
-    for (const auto& [name, items] : spared) {
-      for (const Spared& item : items) victims.emplace_back(-item.record.rank, item.offset, name);
-    }
-    std::sort(victims.begin(), victims.end());
-    std::uint64_t lost = 0;
-    for (const auto& [rank, offset, name] : victims) {
-      if (spared_bytes <= spared_bytes_max()) break;
-      remove_spared(name, offset);
-      ++lost;
-    }
-    return lost;
-  }
-
-  std::string spared_text() const {
-    Json list = Json::array();
-    for (const auto& [name, items] : spared) {
-      for (const Spared& item : items) {
-        list.push_back(
-            {{"offset", item.offset}, {"received_us", item.received_us}, {"record", to_base64(to_bytes(item.record))}});
-      }
-    }
-    return to_text(Json{{"spared", std::move(list)}});
+    return true;
   }
 
   Status save_spared() {
-    if (!is_spared_changed) return Done{};
+    if (!spared.is_changed()) return Done{};
     const std::lock_guard lock(file_mutex);
-    VERGE_CHECK(replace_file(disk, spared_path(), spared_text()));
-    is_spared_changed = false;
+    VERGE_CHECK(replace_file(disk, spared_path(), spared.to_text()));
+    spared.mark_saved();
     return Done{};
   }
 
@@ -620,7 +534,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   }
 
   bool is_drained(const std::string& name, const Target& target) const {
-    return target.is_drained() && spared.count(name) == 0;
+    return target.is_drained() && !spared.has(name);
   }
 
   /// Frees what a target that is away will never get.
@@ -671,7 +585,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
         if (target != targets.end() && position_of(target->second) <= stored_record.offset) {
           const bool is_sent = target->second.in_flight.count(stored_record.offset) != 0;
           if (record->rank < kOrdinaryRank) {
-            add_spared({stored_record.offset, stored_record.received_us, *std::move(record), is_sent});
+            spared.add({stored_record.offset, stored_record.received_us, *std::move(record), is_sent});
           } else {
             given_up.push_back(stored_record.offset);
           }
@@ -681,7 +595,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
       }
       if (read_bytes < segment_bytes(options) / 2) continue;
       read_bytes = 0;
-      lost += shrink_spared();
+      lost += spared.shrink(spared_bytes_max());
       if (const auto saved = save_spared(); !saved) {
         log_error("outbox", saved.error());  // Rather refuse new messages than lose an alarm.
         break;
@@ -689,25 +603,14 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
       if (!log->trim_before(0, offset)) break;
     }
     const std::uint64_t first = log->first_offset(0);
-    forget_spared_from(first);
+    spared.remove_from(first);  // What is still in the log is delivered from there.
     for (auto& [name, target] : targets) target.next_offset = std::max(target.next_offset, first);
     lost += static_cast<std::uint64_t>(
         std::count_if(given_up.begin(), given_up.end(), [first](std::uint64_t gone) { return gone < first; }));
     if (lost == 0) return;
     dropped.add(lost);
     log_warning("outbox", "the disk cap is reached; the oldest messages were dropped",
-                {{"messages", lost}, {"spared", spared_bytes}, {"disk_bytes_max", options.disk_bytes_max}});
-  }
-
-  /// What is still in the log is delivered from there.
-  void forget_spared_from(std::uint64_t first) {
-    std::vector<std::pair<std::string, std::uint64_t>> kept_in_log;
-    for (const auto& [name, items] : spared) {
-      for (const Spared& item : items) {
-        if (item.offset >= first) kept_in_log.emplace_back(name, item.offset);
-      }
-    }
-    for (const auto& [name, offset] : kept_in_log) remove_spared(name, offset);
+                {{"messages", lost}, {"spared", spared.bytes()}, {"disk_bytes_max", options.disk_bytes_max}});
   }
 
   std::string positions_text() const {
@@ -728,7 +631,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   void save_later() {
     if (is_saving) return;
     auto text = positions_text();
-    if (text == saved_positions && !is_spared_changed) return;
+    if (text == saved_positions && !spared.is_changed()) return;
     // Seldom anything: only after the disk cap was reached. An old file means sending more again.
     if (const auto saved = save_spared(); !saved) log_error("outbox", saved.error());
     is_saving = true;

@@ -283,6 +283,8 @@ Labels owner_labels(const Settings& settings) {
 }
 std::string module_label(const Settings& settings) { return settings.label_prefix + ".module"; }
 std::string hash_label(const Settings& settings) { return settings.label_prefix + ".spec"; }
+std::string order_label(const Settings& settings) { return settings.label_prefix + ".order"; }
+
 const Container* container_among(const std::vector<Container>& ours, const std::string& module,
                                  const Settings& settings) {
   const auto label = module_label(settings);
@@ -294,7 +296,5 @@ const Container* container_among(const std::vector<Container>& ours, const std::
   }
   return chosen;
 }
-
-std::string order_label(const Settings& settings) { return settings.label_prefix + ".order"; }
 
 }  // namespace verge::agent
