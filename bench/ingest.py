@@ -4,10 +4,7 @@ Every slice begins with a fresh server and an empty folder on the same disk. A p
 slice of the same round; the order changes from round to round. A round also times the disk's own append + sync.
 """
 import argparse
-import base64
 import contextlib
-import hashlib
-import hmac
 import json
 import os
 import pathlib
@@ -18,15 +15,18 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
-import urllib.parse
 import urllib.request
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 import figures
+from testkit import policy_token, until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PORT = 28830
 START_S_MAX = 20
+TOKEN_S = 24 * 3600
 
 FLUSH = {
     "ours": "each message is acknowledged after the fdatasync that covers it (group commit)",
@@ -141,12 +141,9 @@ class Bench:
         def prepare(server, log, publishers):
             wait_for_port(PORT, server, log)
             connection_file = home / "hub" / "connection.json"
-            for _ in range(START_S_MAX * 50):
-                if connection_file.exists():
-                    break
-                time.sleep(0.02)
+            until(connection_file.exists, START_S_MAX, 0.02)
             connection = json.loads(connection_file.read_text())
-            token = owner_token(connection["connection_string"])
+            token = policy_token(connection["connection_string"], TOKEN_S)
             for number in range(publishers):
                 request = urllib.request.Request(
                     f"http://127.0.0.1:{connection['http_port']}/devices/bench-{number:05}",
@@ -200,16 +197,6 @@ SYSTEMS = {
 def end(server):
     server.send_signal(signal.SIGKILL)  # Nothing of it is needed any more, and the next one needs its port.
     server.wait()
-
-
-def owner_token(connection_string):
-    parts = dict(part.split("=", 1) for part in connection_string.split(";"))
-    resource, ending = parts["HostName"], int(time.time()) + 24 * 3600
-    quoted = urllib.parse.quote(resource, safe="")
-    key = base64.b64decode(parts["SharedAccessKey"])
-    signature = base64.b64encode(hmac.new(key, f"{quoted}\n{ending}".encode(), hashlib.sha256).digest())
-    policy = parts["SharedAccessKeyName"]
-    return f"SharedAccessSignature sr={quoted}&sig={urllib.parse.quote(signature, safe='')}&se={ending}&skn={policy}"
 
 
 def version_of(command):

@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import peer
-from peer import HUB_MQTT, ROUTER, Agent, Hub, Peer, Verdicts, until
+from peer import Peer
+from testkit import API, HUB_MQTT, ROUTER, Agent, Hub, Verdicts, until
 
 DISK_MB = 400
 PADDING = 2000  # Bytes in each message, so that the log asks for room soon.
@@ -92,6 +94,31 @@ def once_and_in_order(numbers):
     return numbers == sorted(set(numbers))
 
 
+def runs_or_says_why(program):
+    """Whether it runs, or ended as one without a disk (unavailable, limit); and which, with its last words."""
+    is_up = program.is_running()
+    detail = f"{'runs' if is_up else program.process.returncode}: {program.last_line()[:200]}"
+    return is_up or program.process.returncode in (5, 7), detail
+
+
+def kill_in_the_middle(program, talker, disk, leaves):
+    """Fills and frees the disk while the talker talks, so that its edge is met in the middle of writes, too.
+
+    leaves: what each filling leaves free, bytes. Ends with a full disk and the program killed; returns the talker's thread.
+    """
+    thread = threading.Thread(target=talker.run, daemon=True)
+    thread.start()
+    for leave in leaves:
+        time.sleep(0.7)
+        fill(disk, leave)
+        time.sleep(1.5)
+        make_room(disk)
+    fill(disk)
+    time.sleep(1)
+    program.stop(signal.SIGKILL)
+    return thread
+
+
 def under_hub(verdicts, programs, work):
     disk = work / "hub"
     mount(disk)
@@ -107,11 +134,11 @@ def under_hub(verdicts, programs, work):
                        f"after {len(talker.acknowledged) - 50} more, for which it had taken room before")
         is_sick = until(lambda: hub.call("GET", "/healthz")[0] == 503, 15)
         verdicts.check("hub: /healthz says what is wrong", is_sick, str(hub.call("GET", "/healthz")[1])[:160])
-        status, answer = hub.call("PUT", f"/devices/late?{peer.API}", {
+        status, answer = hub.call("PUT", f"/devices/late?{API}", {
             "deviceId": "late", "status": "enabled", "authentication": {"type": "sas"}})
         verdicts.check("hub: a new device is refused for now, with a reason, or stored", status in (200, 503),
                        f"{status} {str(answer)[:160]}")
-        answered = hub.call("GET", f"/devices/d?{peer.API}")
+        answered = hub.call("GET", f"/devices/d?{API}")
         verdicts.check("hub: it still answers what it knows", answered[0] == 200)
         verdicts.check("hub: it is the same process", hub.is_running())
 
@@ -119,21 +146,11 @@ def under_hub(verdicts, programs, work):
         begin = time.monotonic()
         verdicts.check("hub: with room again it acknowledges by itself", until(talker.step, 30),
                        f"after {time.monotonic() - begin:.1f} s")
-        verdicts.check("hub: /healthz is 200 again", until(lambda: hub.call("GET", "/healthz")[0] == 200, 30))
+        verdicts.check("hub: /healthz is 200 again", until(hub.is_well, 30))
         verdicts.check("hub: and takes new devices", hub.make_device("later"))
         verdicts.check("hub: messages flow", talker.steps(50))
 
-        # The disk runs full and free again while messages come in: the edge is met in the middle of writes, too.
-        thread = threading.Thread(target=talker.run)
-        thread.start()
-        for leave in (0, 17 << 20, 4096, 1 << 20, 16 << 20):
-            time.sleep(0.7)
-            fill(disk, leave)
-            time.sleep(1.5)
-            make_room(disk)
-        fill(disk)
-        time.sleep(1)
-        hub.stop(signal.SIGKILL)
+        thread = kill_in_the_middle(hub, talker, disk, (0, 17 << 20, 4096, 1 << 20, 16 << 20))
         make_room(disk)
         verdicts.check("hub: killed on a full disk it starts again", hub.start_and_wait())
         time.sleep(3)
@@ -151,10 +168,7 @@ def under_hub(verdicts, programs, work):
         hub.stop()
         hub.start()
         time.sleep(3)
-        said = hub.log.read_text(errors="replace").splitlines()[-1]
-        is_up = hub.is_running()
-        verdicts.check("hub: started on a full disk it runs and refuses, or says why it cannot",
-                       is_up or hub.process.returncode in (5, 7), f"{'runs' if is_up else hub.process.returncode}: {said[:200]}")
+        verdicts.check("hub: started on a full disk it runs and refuses, or says why it cannot", *runs_or_says_why(hub))
         hub.stop()
         make_room(disk)
         verdicts.check("hub: and starts once there is room", hub.start_and_wait())
@@ -171,7 +185,7 @@ def under_agent(verdicts, programs, work):
     try:
         hub.start_and_wait()
         agent = Agent(programs, disk / "home", work / "agent.log", hub, hub.make_device("edge", True))
-        hub.call("POST", f"/devices/edge/applyConfigurationContent?{peer.API}", peer.manifest())
+        hub.deploy("edge", peer.manifest())
         agent.start()
         talker = Talker(ROUTER, 8883, "edge/m", until(lambda: hub.module_key("edge", "m"), 30))
         verdicts.check("agent: takes a module's messages", until(talker.step, 30) and talker.steps(49))
@@ -189,22 +203,10 @@ def under_agent(verdicts, programs, work):
         verdicts.check("agent: with room again it acknowledges by itself", until(talker.step, 30),
                        f"after {time.monotonic() - begin:.1f} s")
 
-        thread = threading.Thread(target=talker.run)
-        thread.start()
-        for leave in (0, 65 << 20, 4096, 1 << 20, 64 << 20):
-            time.sleep(0.7)
-            fill(disk, leave)
-            time.sleep(1.5)
-            make_room(disk)
-        fill(disk)
-        time.sleep(1)
-        agent.stop(signal.SIGKILL)
+        thread = kill_in_the_middle(agent, talker, disk, (0, 65 << 20, 4096, 1 << 20, 64 << 20))
         agent.start()
         time.sleep(3)
-        verdicts.check("agent: killed and started on a full disk it runs, or says why it cannot",
-                       agent.is_running() or agent.process.returncode in (5, 7),
-                       f"{'runs' if agent.is_running() else agent.process.returncode}: "
-                       f"{agent.log.read_text(errors='replace').splitlines()[-1][:200]}")
+        verdicts.check("agent: killed and started on a full disk it runs, or says why it cannot", *runs_or_says_why(agent))
         agent.stop(signal.SIGKILL)
         make_room(disk)
         agent.start()

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 
-from peer import Verdicts
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from testkit import Verdicts
 
 INVALID, NOT_FOUND, UNAVAILABLE, CORRUPT = 2, 3, 5, 8
 

@@ -8,13 +8,15 @@ import pathlib
 import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import peer
-from peer import HUB_MQTT, MESSAGE_BYTES_MAX, ROUTER, Agent, Hub, Peer, Verdicts, mqtt_text, packet, until
+from mqtt_packets import mqtt_text, packet
+from peer import MESSAGE_BYTES_MAX, Peer
+from testkit import API, HUB_MQTT, ROUTER, Agent, Hub, Verdicts, pss_kib, sign, until
 
 WRONG_KEY = base64.b64encode(b"not the key that the hub knows").decode()
 
@@ -22,7 +24,7 @@ WRONG_KEY = base64.b64encode(b"not the key that the hub knows").decode()
 def garbage():
     """(name, bytes) that no MQTT client sends before it is connected."""
     chance = random.Random(7731)
-    connect = peer.connect_packet("x", "localhost/x/?" + peer.API, "no signature")
+    connect = peer.connect_packet("x", "localhost/x/?" + API, "no signature")
     yield "an HTTP request", b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n"
     yield "zeros", bytes(4096)
     yield "ones", b"\xff" * 4096
@@ -94,14 +96,14 @@ def throw_garbage(verdicts, where, host, port, identity, key, healthy):
 def wrong_proofs(verdicts, where, host, port, identity, key):
     device, _, module = identity.partition("/")
     resource = f"localhost/devices/{device}" + (f"/modules/{module}" if module else "")
-    user = f"localhost/{identity}/?{peer.API}"
+    user = f"localhost/{identity}/?{API}"
     for name, client, login, password in (
-            ("a wrong key", identity, user, peer.sign(resource, WRONG_KEY)),
-            ("an identity that is not there", "ghost", f"localhost/ghost/?{peer.API}",
-             peer.sign("localhost/devices/ghost", WRONG_KEY)),
+            ("a wrong key", identity, user, sign(resource, WRONG_KEY)),
+            ("an identity that is not there", "ghost", f"localhost/ghost/?{API}",
+             sign("localhost/devices/ghost", WRONG_KEY)),
             ("no signature", identity, user, "hunter2"),
-            ("an ended signature", identity, user, peer.sign(resource, key, seconds=-60)),
-            ("a signature for another resource", identity, user, peer.sign("localhost/devices/other", key))):
+            ("an ended signature", identity, user, sign(resource, key, seconds=-60)),
+            ("a signature for another resource", identity, user, sign("localhost/devices/other", key))):
         link = Peer(host, port)
         link.send(peer.connect_packet(client, login, password))
         first, body = link.read(10)
@@ -131,20 +133,20 @@ def bad_manifests(verdicts, hub, module):
     for name, content, where in (
             ("a bad route", peer.manifest(route="FROM /messages/* INTO nowhere"), "$edgeHub"),
             ("createOptions that are no JSON", peer.manifest(options="{broken"), "$edgeAgent")):
-        status = hub.call("POST", f"/devices/edge/applyConfigurationContent?{peer.API}", content)[0]
+        status = hub.deploy("edge", content)[0]
         bad = until(lambda: hub.reported("edge", where)["lastDesiredStatus"]["code"] == 400 and
                     hub.reported("edge", where)["lastDesiredStatus"], 20)
         verdicts.check(f"agent: {name} is reported by {where} with 400", status in (200, 204) and bad,
                        (bad or {}).get("description", "")[:140])
         verdicts.check(f"agent: after {name} messages flow", module.say(900 + len(name), 10))
-        hub.call("POST", f"/devices/edge/applyConfigurationContent?{peer.API}", peer.manifest())
+        hub.deploy("edge", peer.manifest())
         good = until(lambda: hub.reported("edge", where)["lastDesiredStatus"]["code"] == 200, 20)
         verdicts.check(f"agent: the sound manifest after {name} counts", good)
-    before = hub.call("GET", f"/twins/edge/modules/%24edgeHub?{peer.API}")[1]["properties"]["desired"]
+    before = hub.call("GET", f"/twins/edge/modules/%24edgeHub?{API}")[1]["properties"]["desired"]
     for name, content in (("no modulesContent", {"content": 1}), ("a module that is no object", {"modulesContent": {"m": 5}}),
                           ("a module name with a slash", {"modulesContent": {"a/b": {"properties.desired": {}}}})):
-        status, answer = hub.call("POST", f"/devices/edge/applyConfigurationContent?{peer.API}", content)
-        after = hub.call("GET", f"/twins/edge/modules/%24edgeHub?{peer.API}")[1]["properties"]["desired"]
+        status, answer = hub.deploy("edge", content)
+        after = hub.call("GET", f"/twins/edge/modules/%24edgeHub?{API}")[1]["properties"]["desired"]
         verdicts.check(f"hub: {name} is refused with 400 and changes nothing", status == 400 and after == before,
                        str(answer)[:140])
 
@@ -160,7 +162,7 @@ def main():
             verdicts.check("the hub runs", hub.start_and_wait())
             key = hub.make_device("d")
             agent = Agent(programs, work / "agent", work / "agent.log", hub, hub.make_device("edge", True))
-            hub.call("POST", f"/devices/edge/applyConfigurationContent?{peer.API}", peer.manifest())
+            hub.deploy("edge", peer.manifest())
             agent.start()
             module_key = until(lambda: hub.module_key("edge", "m"), 30)  # The agent makes the modules' identities.
             until(lambda: hub.module_key("edge", "n"), 30)
@@ -184,7 +186,7 @@ def main():
 
             # Memory is taken after a first round: what garbage costs once (buffers, TLS) is no leak.
             for round_number in range(2):
-                memory = {"hub": peer.pss_kib(hub.pid()), "agent": peer.pss_kib(agent.pid())}
+                memory = {"hub": pss_kib(hub.pid()), "agent": pss_kib(agent.pid())}
                 quiet = Verdicts() if round_number else verdicts
                 if round_number:
                     quiet.check = lambda what, is_good, detail="": is_good or verdicts.check("again, " + what, False)
@@ -192,13 +194,13 @@ def main():
                 throw_garbage(quiet, "hub", "127.0.0.1", HUB_MQTT, f"thrown-{round_number}", other, hub_is_healthy)
                 throw_garbage(quiet, "router", ROUTER, 8883, "edge/n", hub.module_key("edge", "n"), router_is_healthy)
             for name, program in (("hub", hub), ("agent", agent)):
-                grown = peer.pss_kib(program.pid()) - memory[name]
+                grown = pss_kib(program.pid()) - memory[name]
                 verdicts.check(f"{name}: a second round of all garbage costs no memory (2 MiB at most)", grown <= 2048,
                                f"{grown} KiB")
 
             wrong_proofs(verdicts, "hub", "127.0.0.1", HUB_MQTT, "d", key)
             wrong_proofs(verdicts, "router", ROUTER, 8883, "edge/m", module_key)
-            status, answer = hub.call("GET", f"/devices/d?{peer.API}", token=peer.sign("localhost", WRONG_KEY, "owner"))
+            status, answer = hub.call("GET", f"/devices/d?{API}", token=sign("localhost", WRONG_KEY, "owner"))
             verdicts.check("hub: REST with a wrong key is 401", status == 401, str(answer)[:120])
             message_sizes(verdicts, "hub", "127.0.0.1", HUB_MQTT, "sized", hub.make_device("sized"), lambda: len(
                 hub.call("GET", "/api/v1/events?device=sized&limit=1000")[1]["events"]), hub_is_healthy)

@@ -1,420 +1,283 @@
+#!/usr/bin/env python3
 """Hub and agent with a real Podman: fetch, create, publish, kill, cut, restart, remove. See README.md.
 
-    python3 tests/containers/check_agent.py FOLDER_WITH_PROGRAMS [--keep]
-
-Prints one line per check and ends with a number other than 0 when one failed.
+Prints a line per check and "N passed, N failed". When a check failed, the folder with the logs stays and is named.
 """
-import base64
-import hmac
-import http.client
-import json
+import argparse
+import contextlib
 import os
 import pathlib
 import random
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import python_image
+import testkit
+from testkit import API, HUB_HTTPS, Engine, Namespace, Program, Verdicts, is_left, kill_now, module_entry, pss_kib, until
 
-PROGRAMS = pathlib.Path(sys.argv[1]).resolve()
-HERE = pathlib.Path(__file__).resolve().parent
-TAG = f"vt{os.getpid()}"
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="verge-it-"))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+PROGRAMS_OF_MODULE = [TESTS / "containers" / "module.py", TESTS / "mqtt_packets.py"]
+IMAGE = f"localhost:{HUB_HTTPS}/test/module:1"
 SUBNET, GATEWAY = "172.31.91.0/24", "172.31.91.1"
-MQTT, HTTPS, HTTP = 18883, 18443, 18080
-IMAGE = f"localhost:{HTTPS}/test/module:1"
-failures = []
-started = {}
+TWO = {"a": module_entry(IMAGE), "b": module_entry(IMAGE, environment={"RATE_HZ": "10"})}
 
 
-def sh(*arguments, **options):
-    return subprocess.run(arguments, check=True, capture_output=True, text=True, **options).stdout
+def manifest(modules, route="FROM /messages/* INTO $upstream"):
+    return testkit.manifest(modules, {
+        "up": route, "across": 'FROM /messages/modules/a/outputs/* INTO BrokeredEndpoint("/modules/b/inputs/in")'})
 
 
-def inside(*arguments):
-    return ("nsenter", f"--net=/run/netns/{TAG}", *arguments)
+class Podman(Program):
+    """An engine with a container store of its own below `work`."""
 
-
-def start(name, *arguments, environment=None):
-    log = open(WORK / f"{name}.log", "ab")
-    process = subprocess.Popen(inside(*map(str, arguments)), stdout=log, stderr=log,
-                               env={**os.environ, **(environment or {})})
-    started[name] = process
-    return process
-
-
-def stop(name, how=signal.SIGTERM, seconds=20):
-    process = started.pop(name, None)
-    if process is None or process.poll() is not None:
-        return
-    process.send_signal(how)
-    process.wait(seconds)
-
-
-def check(what, is_good, detail=""):
-    print(f"{'ok  ' if is_good else 'FAIL'} {what} {detail}", flush=True)
-    if not is_good:
-        failures.append(what)
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            value = condition()
-        except (OSError, http.client.HTTPException, KeyError, TypeError, ValueError):
-            value = None
-        if value or time.monotonic() > end:
-            return value
-        time.sleep(0.2)
-
-
-# -- the engine
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("engine", timeout=60)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
-
-
-def engine(method, target, body=None):
-    connection = UnixConnection(WORK / "engine.sock")
-    connection.request(method, "/v1.41" + target, json.dumps(body) if body is not None else None,
-                       {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    raw = answer.read()
-    connection.close()
-    return answer.status, json.loads(raw) if raw and raw[:1] in b"[{" else raw
-
-
-def containers():
-    rows = engine("GET", "/containers/json?all=1")[1]
-    return {row["Labels"]["verge.module"]: row for row in rows if "verge.module" in (row["Labels"] or {})}
-
-
-def detail(module):
-    return engine("GET", f"/containers/{containers()[module]['Id']}/json")[1]
-
-
-def start_engine():
-    (WORK / "containers.conf").write_text(f"""[containers]
+    def __init__(self, work):
+        (work / "containers.conf").write_text(f"""[containers]
 default_ulimits = ["nofile=20000:20000","nproc=1000:1000"]
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-tmp_dir = "{WORK}/libpod"
+tmp_dir = "{work}/libpod"
 [network]
 network_backend = "netavark"
-network_config_dir = "{WORK}/networks"
+network_config_dir = "{work}/networks"
 """)
-    (WORK / "storage.conf").write_text(f"""[storage]
+        (work / "storage.conf").write_text(f"""[storage]
 driver = "overlay"
-graphroot = "{WORK}/store"
-runroot = "{WORK}/run"
+graphroot = "{work}/store"
+runroot = "{work}/run"
 """)
-    start("engine", "podman", "system", "service", "--time=0", f"unix://{WORK}/engine.sock", environment=ENGINE)
-    return until(lambda: engine("GET", "/version")[0] == 200, 20)
+        self.socket = work / "engine.sock"
+        super().__init__(["podman", "system", "service", "--time=0", f"unix://{self.socket}"], work / "engine.log", {
+            "CONTAINERS_CONF": str(work / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(work / "storage.conf")})
+
+    def start_and_wait(self):
+        self.start()
+        return until(lambda: Engine(self.socket).call("GET", "/version"), 20)
 
 
-ENGINE = {"CONTAINERS_CONF": str(WORK / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(WORK / "storage.conf")}
+class AgentChecks:
+    def __init__(self, programs, work):
+        self.programs, self.work = programs, work
+        self.verdicts = Verdicts()
+        self.check = self.verdicts.check
+        tag = f"verge-agent-{os.getpid()}"
+        self.network = f"net-{tag}"
+        self.podman = Podman(work)
+        self.engine = Engine(self.podman.socket)
+        self.hub = testkit.Hub(programs, work / "hub", work / "hub.log")
+        self.agent = None
+        self.namespace = Namespace(tag)
+        self.namespace.enter()
+
+    # -- what is asked again and again
+
+    def ids(self):
+        return {name: row["Id"] for name, row in self.engine.containers().items()}
+
+    def is_running(self, module):
+        return self.engine.containers()[module]["State"] == "running"
+
+    def logs(self, module, more=""):
+        return self.engine.call("GET", f"/containers/{self.ids()[module]}/logs?stdout=1{more}")
+
+    def status(self, module):
+        return self.hub.reported("edge")["modules"][module]["runtimeStatus"]
+
+    def code(self, module="$edgeAgent"):
+        return self.hub.reported("edge", module)["lastDesiredStatus"]["code"]
+
+    def stored(self, module):
+        return sum(line["count"] for line in self.hub.ledger("edge", module))
+
+    def grows(self, module, by):
+        before = self.stored(module)
+        return until(lambda: self.stored(module) >= before + by, 60)
+
+    def is_whole(self, module, seconds):
+        return until(lambda: self.hub.is_whole("edge", module), seconds)
+
+    def agent_with(self, option, seconds_max):
+        """The agent's program for one act, with what it prints."""
+        return subprocess.run([*self.agent.words, option], capture_output=True, text=True, timeout=seconds_max)
+
+    # -- the steps
+
+    def run(self):
+        self.start()
+        self.first_deployment()
+        self.agent_is_killed()
+        self.modules_are_killed()
+        self.hub_is_away()
+        self.engine_is_killed()
+        self.bad_manifests()
+        self.another_deployment()
+        self.end()
+
+    def start(self):
+        self.check("the engine answers", self.podman.start_and_wait())
+        self.check("the hub answers", self.hub.start_and_wait())
+        size = python_image.push(self.hub.send, self.hub.token(), "test/module", "1", PROGRAMS_OF_MODULE)
+        self.check("the image is in the hub's store", size > 0, f"{size >> 10} KiB")
+        key = self.hub.make_device("edge", True)
+        self.check("the device is registered", key)
+        self.agent = testkit.Agent(self.programs, self.work / "agent", self.work / "agent.log", self.hub, key, {
+            "engine": {"socket": str(self.podman.socket)},
+            "network": {"name": self.network, "subnet": SUBNET, "gateway": GATEWAY}})
+        preflight = self.agent_with("--check", 60)
+        self.check("preflight", preflight.returncode == 0, "\n" + preflight.stdout.rstrip())
+
+    def deploy(self, modules, *route):
+        return self.hub.deploy("edge", manifest(modules, *route))[0] in (200, 204)
+
+    def first_deployment(self):
+        self.check("deployed", self.deploy(TWO))
+        begin = time.monotonic()
+        self.agent.start()
+        self.check("both modules run", until(lambda: self.status("a") == self.status("b") == "running", 120),
+                   f"{time.monotonic() - begin:.1f} s after the agent's start")
+        details = self.engine.details("a")
+        host = details["HostConfig"]
+        self.check("read-only, no capabilities, limits", host["ReadonlyRootfs"] and host["PidsLimit"] == 256 and
+                   host["Memory"] == 512 << 20 and details["Config"]["User"] == "1000:1000", f"{host['CapDrop']}")
+        self.check("messages reach the hub", self.grows("a", 100))
+        self.check("the other module gets its input", until(lambda: b"inputs" in self.logs("b", "&tail=200"), 30))
+        self.check("modules are not root", b'"uid": 1000' in self.logs("b"))
+        wanted = {"schemaVersion": "1.0", "items": [{"id": "a", "filter": {"tail": 2}}], "encoding": "none", "contentType": "text"}
+        status, answer = self.hub.call("POST", f"/twins/edge/modules/%24edgeAgent/methods?{API}", {
+            "methodName": "GetModuleLogs", "responseTimeoutInSeconds": 30, "payload": wanted})
+        self.check("GetModuleLogs", status == 200 and answer["status"] == 200 and answer["payload"][0]["id"] == "a")
+
+    def agent_is_killed(self):
+        ids = self.ids()
+        for _ in range(5):
+            time.sleep(random.uniform(0.2, 1.5))
+            self.agent.stop(signal.SIGKILL)
+            self.agent.start()
+        self.check("after five kill -9 of the agent messages flow", self.grows("a", 100))
+        self.check("nothing was re-created", ids == self.ids())
+        for module in TWO:
+            self.check(f"{module}: every number once, in order", self.is_whole(module, 20), f"{self.stored(module)} messages")
+
+    def modules_are_killed(self):
+        def state():
+            return self.engine.details("a")["State"]
+
+        kill_now(state()["Pid"])
+        begin = time.monotonic()
+        self.check("a killed module comes back", until(lambda: not state()["Running"], 10) is not None and
+                   until(lambda: state()["Running"], 40), f"{time.monotonic() - begin:.1f} s")
+        self.check("and publishes", self.grows("a", 50))
+
+        # Podman learns of a module's end from the monitor beside it, and believes the module alive when that dies first.
+        pid = state()["Pid"]
+        monitor = int(testkit.run("ps", "-o", "ppid=", "-p", pid).strip())
+        kill_now(monitor)
+        time.sleep(0.5)
+        kill_now(pid)
+        time.sleep(1)
+        self.check("the engine lies about a module whose monitor died", state()["Running"])
+        self.check("the agent does not believe it", until(lambda: state()["Pid"] != pid and state()["Running"], 90))
+        self.check("and it publishes again", self.grows("a", 50))
+
+    def hub_is_away(self):
+        self.hub.stop(signal.SIGKILL)
+        time.sleep(8)
+        self.agent.stop(signal.SIGKILL)
+        self.agent.start()
+        time.sleep(2)
+        victim = self.ids()["b"]
+        with contextlib.suppress(OSError):
+            self.engine.call("DELETE", f"/containers/{victim}?force=1")
+        self.check("without its hub a removed module is made again", until(
+            lambda: self.ids()["b"] != victim and self.is_running("b"), 60))
+        begin = time.monotonic()
+        self.check("the hub is back", self.hub.start_and_wait())
+        self.check("the backlog arrives whole (a)", self.grows("a", 200) and self.is_whole("a", 60),
+                   f"{self.stored('a')} messages")
+        self.check("the backlog arrives whole (b)", self.is_whole("b", 60),
+                   f"{self.stored('b')} messages {time.monotonic() - begin:.1f} s after its return")
+
+    def engine_is_killed(self):
+        self.podman.stop(signal.SIGKILL)
+        time.sleep(1)
+        self.check("the engine's service is back", self.podman.start_and_wait() and
+                   until(lambda: self.status("a") == "running", 30))
+
+    def bad_manifests(self):
+        ids = self.ids()
+        self.deploy({"a": TWO["a"], "b": module_entry(IMAGE, "{broken")})
+        self.check("broken createOptions are reported with 400", until(lambda: self.code() == 400, 30),
+                   self.hub.reported("edge")["lastDesiredStatus"]["description"][:80])
+        self.check("and the old set runs on", ids == self.ids() and self.grows("a", 20))
+        self.deploy({"a": TWO["a"], "b": module_entry(IMAGE, {"HostConfig": {"Ulimits": "nonsense"}})})
+        self.check("createOptions that the engine refuses are reported with 500", until(lambda: self.code() == 500, 30))
+        self.check("and the old container runs on", self.ids()["b"] == ids["b"] and self.is_running("b"))
+        self.deploy(TWO, "FROM /messages/* INTO nowhere")
+        self.check("a bad route is reported with 400", until(lambda: self.code("$edgeHub") == 400, 30))
+        self.check("and the old routes stay", self.grows("a", 20))
+
+    def another_deployment(self):
+        former = self.ids()["b"]
+        self.deploy({"b": module_entry(IMAGE, environment={"RATE_HZ": "20"})})
+        self.check("a dropped module is removed, a changed one replaced", until(
+            lambda: set(self.ids()) == {"b"} and self.ids()["b"] != former and self.is_running("b") and
+            "a" not in self.hub.reported("edge")["modules"], 60))
+        self.check("and the changed one publishes", self.grows("b", 20))
+        time.sleep(2)
+        print(f"        agent PSS {pss_kib(self.agent.pid())} KiB, hub PSS {pss_kib(self.hub.pid())} KiB")
+
+    def end(self):
+        self.agent.stop()
+        self.check("modules outlive the agent", self.is_running("b"))
+        removed = self.agent_with("--remove-all", 120)
+        networks = [row["Name"] for row in self.engine.call("GET", "/networks")]
+        self.check("--remove-all leaves nothing", removed.returncode == 0 and not self.ids() and self.network not in networks)
+
+    def clean_up(self):
+        """Also after a run that broke off anywhere."""
+        if self.agent is not None:
+            self.agent.stop(signal.SIGKILL)
+        if self.podman.process is not None and not self.podman.is_running():
+            self.podman.start_and_wait()
+        with contextlib.suppress(OSError):
+            for row in self.engine.call("GET", "/containers/json?all=1"):
+                for _ in range(2):  # A first time may only end it.
+                    with contextlib.suppress(OSError):
+                        self.engine.call("DELETE", f"/containers/{row['Id']}?force=1")
+        with contextlib.suppress(OSError):
+            self.engine.call("DELETE", f"/networks/{self.network}")
+        for program in (self.podman, self.hub):
+            program.stop(signal.SIGKILL)
+        subprocess.run(["umount", "-l", str(self.work / "store" / "overlay")], capture_output=True)
+        self.check("no process and no mount is left", until(lambda: not is_left(self.work), 10))
+        self.namespace.remove()
 
 
-# -- the hub, reached from outside its namespace by calling in it
-
-
-def connection_file():
-    return json.loads((WORK / "hub" / "connection.json").read_text())
-
-
-def policy_token():
-    parts = dict(item.split("=", 1) for item in connection_file()["connection_string"].split(";"))
-    return sign(parts["HostName"], parts["SharedAccessKey"], parts["SharedAccessKeyName"])
-
-
-def sign(resource, key, policy=None):
-    resource, end = urllib.parse.quote(resource, safe=""), int(time.time()) + 3600
-    digest = hmac.digest(base64.b64decode(key), f"{resource}\n{end}".encode(), "sha256")
-    signature = urllib.parse.quote(base64.b64encode(digest), safe="")
-    return f"SharedAccessSignature sr={resource}&sig={signature}&se={end}" + (f"&skn={policy}" if policy else "")
-
-
-class InNamespace:
-    """Opens sockets in the test's network namespace."""
-
-    def __enter__(self):
-        self.own = os.open("/proc/self/ns/net", os.O_RDONLY)
-        other = os.open(f"/run/netns/{TAG}", os.O_RDONLY)
-        setns(other)
-        os.close(other)
-
-    def __exit__(self, *_):
-        setns(self.own)
-        os.close(self.own)
-
-
-def setns(descriptor):
-    import ctypes
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, 0x40000000) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-def hub(method, target, body=None, headers=None, raw=None):
-    context = ssl.create_default_context(cafile=WORK / "hub" / "ca.pem")
-    connection = http.client.HTTPSConnection("localhost", HTTPS, context=context, timeout=30)
-    with InNamespace():
-        connection.connect()
-    data = raw if raw is not None else json.dumps(body) if body is not None else None
-    every = {"Authorization": policy_token(), "Content-Type": "application/json", **(headers or {})}
-    connection.request(method, target, data, every)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    value = json.loads(text) if text and text[:1] in b"[{" else text
-    return answer.status, value, answer.headers
-
-
-def start_hub():
-    start("hub", PROGRAMS / "verge-hub", "--home", WORK / "hub", "--mqtt-port", MQTT, "--https-port", HTTPS, "--http-port",
-          HTTP)
-    return until(lambda: hub("GET", "/healthz")[0] == 200, 30)
-
-
-def reported(module="$edgeAgent"):
-    return hub("GET", f"/twins/dev/modules/{urllib.parse.quote(module)}?api-version=2021-04-12")[1]["properties"]["reported"]
-
-
-def module_status(module):
-    return reported()["modules"][module]["runtimeStatus"]
-
-
-def ledger(module):
-    lines = hub("GET", f"/api/v1/ledger?device=dev&module={module}")[1]
-    lines = lines if isinstance(lines, list) else lines.get("ledger", [])
-    return lines[-1] if lines else {"count": 0, "first": 0, "last": 0}
-
-
-# -- the image: this machine's Python and what it needs, pushed to the hub's image store
-
-
-def push_image():
-    def call(method, target, headers, raw):
-        return hub(method, target, headers=headers, raw=raw)
-
-    return python_image.push(call, policy_token(), "test/module", "1", [HERE / "module.py"])
-
-
-# -- the device
-
-
-def manifest(modules, route="FROM /messages/* INTO $upstream"):
-    routes = {"up": route,
-              "across": 'FROM /messages/modules/a/outputs/* INTO BrokeredEndpoint("/modules/b/inputs/in")'}
-    return {"modulesContent": {
-        "$edgeAgent": {"properties.desired": {
-            "schemaVersion": "1.1", "runtime": {"type": "docker", "settings": {}},
-            "systemModules": {
-                "edgeAgent": {"type": "docker", "settings": {"image": "agent", "createOptions": "{}"}},
-                "edgeHub": {"type": "docker", "status": "running", "restartPolicy": "always",
-                            "settings": {"image": "hub", "createOptions": "{}"}}},
-            "modules": modules}},
-        "$edgeHub": {"properties.desired": {"schemaVersion": "1.1", "routes": routes,
-                                            "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}}}}
-
-
-def module(options=None, env=None, image=IMAGE):
-    return {"version": "1.0", "type": "docker", "status": "running", "restartPolicy": "always",
-            "env": {name: {"value": value} for name, value in (env or {}).items()},
-            "settings": {"image": image, "createOptions": json.dumps(options or {})}}
-
-
-def deploy(content):
-    return hub("POST", "/devices/dev/applyConfigurationContent?api-version=2021-04-12", content)[0] in (200, 204)
-
-
-def make_device():
-    status, device, _ = hub("PUT", "/devices/dev?api-version=2021-04-12",
-                            {"deviceId": "dev", "status": "enabled", "authentication": {"type": "sas"},
-                             "capabilities": {"iotEdge": True}})
-    home = WORK / "agent"
-    home.mkdir()
-    (home / "device.key").write_text(device["authentication"]["symmetricKey"]["primaryKey"])
-    os.chmod(home / "device.key", 0o600)
-    shutil.copy(WORK / "hub" / "ca.pem", home / "ca.pem")
-    (home / "agent.json").write_text(json.dumps({
-        "hub": {"host": "localhost", "mqtt_port": MQTT, "https_port": HTTPS, "ca_pem_file": "ca.pem"},
-        "device": "dev", "key_file": "device.key", "engine": {"socket": str(WORK / "engine.sock")},
-        "network": {"name": f"net-{TAG}", "subnet": SUBNET, "gateway": GATEWAY}}))
-    return status == 200
-
-
-def start_agent():
-    start("agent", PROGRAMS / "verge-agent", "--home", WORK / "agent")
-
-
-def memory_kib(pid):
-    for line in open(f"/proc/{pid}/smaps_rollup"):
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    return 0
-
-
-def is_whole(module):
-    line = ledger(module)
-    return line["count"] > 0 and line["count"] == line["last"] - line["first"] + 1 and not line["out_of_order"]
-
-
-def grows(module, by, seconds=60):
-    begin = ledger(module)["count"]
-    return until(lambda: ledger(module)["count"] >= begin + by, seconds)
-
-
-def run():
-    sh("ip", "netns", "add", TAG)
-    sh(*inside("ip", "link", "set", "lo", "up"))
-    check("the engine answers", start_engine())
-    check("the hub answers", start_hub())
-    size = push_image()
-    check("the image is in the hub's store", size > 0, f"{size >> 10} KiB")
-    check("the device is registered", make_device())
-    preflight = subprocess.run(inside(str(PROGRAMS / "verge-agent"), "--home", str(WORK / "agent"), "--check"),
-                               capture_output=True, text=True)
-    check("preflight", preflight.returncode == 0, "\n" + preflight.stdout.rstrip())
-
-    two = {"a": module(), "b": module(env={"RATE_HZ": "10"})}
-    check("deployed", deploy(manifest(two)))
-    begin = time.monotonic()
-    start_agent()
-    check("both modules run", until(lambda: module_status("a") == module_status("b") == "running", 120),
-          f"{time.monotonic() - begin:.1f} s after the agent's start")
-    host = detail("a")["HostConfig"]
-    check("read-only, no capabilities, limits", host["ReadonlyRootfs"] and host["PidsLimit"] == 256 and
-          host["Memory"] == 512 << 20 and detail("a")["Config"]["User"] == "1000:1000", f"{host['CapDrop']}")
-    check("messages reach the hub", grows("a", 100))
-    log = engine("GET", f"/containers/{containers()['b']['Id']}/logs?stdout=1&tail=100")[1]
-    check("the other module gets its input", until(lambda: b"inputs" in engine(
-        "GET", f"/containers/{containers()['b']['Id']}/logs?stdout=1&tail=200")[1], 30), "")
-    check("modules are not root", b'"uid": 1000' in engine(
-        "GET", f"/containers/{containers()['b']['Id']}/logs?stdout=1")[1])
-    status, answer, _ = hub("POST", "/twins/dev/modules/%24edgeAgent/methods?api-version=2021-04-12",
-                            {"methodName": "GetModuleLogs", "responseTimeoutInSeconds": 30,
-                             "payload": {"schemaVersion": "1.0", "items": [{"id": "a", "filter": {"tail": 2}}],
-                                         "encoding": "none", "contentType": "text"}})
-    check("GetModuleLogs", status == 200 and answer["status"] == 200 and answer["payload"][0]["id"] == "a")
-
-    ids = {name: row["Id"] for name, row in containers().items()}
-    for round_number in range(5):
-        time.sleep(random.uniform(0.2, 1.5))
-        stop("agent", signal.SIGKILL)
-        start_agent()
-    check("after five kill -9 of the agent messages flow", grows("a", 100))
-    check("nothing was re-created", ids == {name: row["Id"] for name, row in containers().items()})
-    check("a: every number once, in order", until(lambda: is_whole("a"), 20), str(ledger("a")))
-    check("b: every number once, in order", until(lambda: is_whole("b"), 20), str(ledger("b")))
-
-    os.kill(detail("a")["State"]["Pid"], signal.SIGKILL)
-    begin = time.monotonic()
-    check("a killed module comes back", until(lambda: not detail("a")["State"]["Running"], 10) is not None and
-          until(lambda: detail("a")["State"]["Running"], 40), f"{time.monotonic() - begin:.1f} s")
-    check("and publishes", grows("a", 50))
-
-    state = detail("a")["State"]
-    monitor = int(sh("ps", "-o", "ppid=", "-p", str(state["Pid"])).strip())
-    os.kill(monitor, signal.SIGKILL)
-    time.sleep(0.5)
-    os.kill(state["Pid"], signal.SIGKILL)
-    time.sleep(1)
-    check("the engine lies about a module whose monitor died", detail("a")["State"]["Running"])
-    check("the agent does not believe it", until(lambda: detail("a")["State"]["Pid"] != state["Pid"] and
-                                                 detail("a")["State"]["Running"], 90))
-    check("and it publishes again", grows("a", 50))
-
-    stop("hub", signal.SIGKILL)
-    time.sleep(8)
-    stop("agent", signal.SIGKILL)
-    start_agent()
-    time.sleep(2)
-    victim = containers()["b"]["Id"]
-    engine("DELETE", f"/containers/{victim}?force=1")
-    check("without its hub a removed module is made again", until(
-        lambda: containers()["b"]["Id"] != victim and containers()["b"]["State"] == "running", 60))
-    before_return = time.monotonic()
-    check("the hub is back", start_hub())
-    check("the backlog arrives whole (a)", grows("a", 200) and until(lambda: is_whole("a"), 60), str(ledger("a")))
-    check("the backlog arrives whole (b)", until(lambda: is_whole("b"), 60),
-          f"{ledger('b')} {time.monotonic() - before_return:.1f} s")
-
-    stop("engine", signal.SIGKILL)
-    time.sleep(1)
-    check("the engine's service is back", start_engine() and until(lambda: module_status("a") == "running", 30))
-
-    bad = {"a": module(), "b": {**module(), "settings": {"image": IMAGE, "createOptions": "{broken"}}}
-    ids = {name: row["Id"] for name, row in containers().items()}
-    deploy(manifest(bad))
-    check("broken createOptions are reported with 400", until(lambda: reported()["lastDesiredStatus"]["code"] == 400, 30),
-          reported()["lastDesiredStatus"]["description"][:80])
-    check("and the old set runs on", ids == {name: row["Id"] for name, row in containers().items()} and grows("a", 20))
-    deploy(manifest({"a": module(), "b": module({"HostConfig": {"Ulimits": "nonsense"}})}))
-    check("createOptions that the engine refuses are reported with 500",
-          until(lambda: reported()["lastDesiredStatus"]["code"] == 500, 30))
-    check("and the old container runs on", containers()["b"]["Id"] == ids["b"] and containers()["b"]["State"] == "running")
-    deploy(manifest(two, "FROM /messages/* INTO nowhere"))
-    check("a bad route is reported with 400", until(lambda: reported("$edgeHub")["lastDesiredStatus"]["code"] == 400, 30))
-    check("and the old routes stay", grows("a", 20))
-
-    deploy(manifest({"b": module(env={"RATE_HZ": "20"})}))
-    check("a dropped module is removed, a changed one replaced", until(
-        lambda: set(containers()) == {"b"} and containers()["b"]["Id"] != ids["b"] and
-        containers()["b"]["State"] == "running" and "a" not in reported()["modules"], 60))
-    check("and the changed one publishes", grows("b", 20))
-    time.sleep(2)
-    # Started through nsenter, which becomes the program.
-    print(f"     agent PSS {memory_kib(started['agent'].pid)} KiB, hub PSS {memory_kib(started['hub'].pid)} KiB")
-
-    stop("agent")
-    check("modules outlive the agent", containers()["b"]["State"] == "running")
-    removed = subprocess.run(inside(str(PROGRAMS / "verge-agent"), "--home", str(WORK / "agent"), "--remove-all"))
-    networks = [row["Name"] for row in engine("GET", "/networks")[1]]
-    check("--remove-all leaves nothing", removed.returncode == 0 and not containers() and f"net-{TAG}" not in networks)
-
-
-def clean_up():
-    stop("agent", signal.SIGKILL)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--programs", type=pathlib.Path, default=TESTS.parent / "build" / "release" / "bin",
+                        help="folder of verge and its fellows")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
+    arguments = parser.parse_args()
+    work = pathlib.Path(tempfile.mkdtemp(prefix="verge-containers-"))
+    checks = AgentChecks(arguments.programs.resolve(), work)
     try:
-        for row in engine("GET", "/containers/json?all=1")[1]:
-            for _ in range(2):
-                engine("DELETE", f"/containers/{row['Id']}?force=1")
-        engine("DELETE", f"/networks/net-{TAG}")
-    except (OSError, http.client.HTTPException):
-        pass
-    for name in list(started):
-        stop(name, signal.SIGKILL)
-    subprocess.run(["umount", "-l", str(WORK / "store" / "overlay")], capture_output=True)
-    subprocess.run(["ip", "netns", "del", TAG], capture_output=True)
-    if "--keep" not in sys.argv:
-        shutil.rmtree(WORK, ignore_errors=True)
+        checks.run()
+    finally:
+        checks.clean_up()
+        if arguments.keep or checks.verdicts.failed or sys.exc_info()[0]:
+            print(f"logs: {work}")
+        else:
+            shutil.rmtree(work, ignore_errors=True)
+    return checks.verdicts.finish()
 
 
 if __name__ == "__main__":
-    try:
-        run()
-    finally:
-        if failures:
-            print(f"logs: {WORK}")
-            sys.argv.append("--keep")
-        clean_up()
-    print(f"{len(failures)} failed")
-    sys.exit(1 if failures else 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """A small edge module: signs in through the workload socket, publishes a counter, acknowledges inputs.
 
-Standard library only; runs read-only and as any user. Prints what it sees, one JSON object per line.
+Standard library and mqtt_packets.py only; runs read-only and as any user. Prints what it sees, one JSON object per line.
 """
 import base64
 import http.client
@@ -12,6 +12,8 @@ import struct
 import sys
 import time
 import urllib.parse
+
+from mqtt_packets import mqtt_text, packet, take_packet
 
 DEVICE = os.environ["IOTEDGE_DEVICEID"]
 MODULE = os.environ["IOTEDGE_MODULEID"]
@@ -51,20 +53,6 @@ def token():
     return f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(answer['digest'], safe='')}&se={end}"
 
 
-def text(value):
-    raw = value.encode()
-    return struct.pack(">H", len(raw)) + raw
-
-
-def packet(kind, body):
-    size, length = len(body), b""
-    while True:
-        size, digit = divmod(size, 128)
-        length += bytes([digit | (0x80 if size else 0)])
-        if not size:
-            return bytes([kind]) + length + body
-
-
 class Link:
     """One MQTT connection."""
 
@@ -73,25 +61,21 @@ class Link:
         self.socket = context.wrap_socket(socket.create_connection((GATEWAY, 8883), 10), server_hostname=GATEWAY)
         self.buffer = b""
         name = f"{HUB}/{DEVICE}/{MODULE}/?api-version=2021-04-12"
-        self.socket.sendall(packet(0x10, text("MQTT") + b"\x04\xc0\x00\x3c" + text(f"{DEVICE}/{MODULE}") + text(name) +
-                                   text(token())))
+        self.socket.sendall(packet(0x10, mqtt_text("MQTT") + b"\x04\xc0\x00\x3c" + mqtt_text(f"{DEVICE}/{MODULE}") +
+                                   mqtt_text(name) + mqtt_text(token())))
         kind, body = self.read(10)
         if kind != 0x20 or body[1] != 0:
             raise OSError(f"refused: {body!r}")
-        self.socket.sendall(packet(0x82, b"\x00\x01" + text(f"devices/{DEVICE}/modules/{MODULE}/inputs/#") + b"\x01"))
+        self.socket.sendall(packet(0x82, b"\x00\x01" + mqtt_text(f"devices/{DEVICE}/modules/{MODULE}/inputs/#") + b"\x01"))
 
     def read(self, timeout):
         """(first byte, body) of the next packet, or (None, None) after `timeout` seconds."""
         end = time.monotonic() + timeout
         while True:
-            for digits in range(1, 5):
-                if len(self.buffer) > digits and self.buffer[digits] < 0x80:
-                    size = sum((self.buffer[1 + i] & 0x7F) << (7 * i) for i in range(digits))
-                    if len(self.buffer) >= 1 + digits + size:
-                        kind, body = self.buffer[0], self.buffer[1 + digits:1 + digits + size]
-                        self.buffer = self.buffer[1 + digits + size:]
-                        return kind, body
-                    break
+            whole = take_packet(self.buffer)
+            if whole:
+                kind, body, self.buffer = whole
+                return kind, body
             self.socket.settimeout(max(0.001, end - time.monotonic()))
             try:
                 piece = self.socket.recv(65536)
@@ -105,7 +89,7 @@ class Link:
 
     def publish(self, number, identifier, again):
         topic = f"devices/{DEVICE}/modules/{MODULE}/messages/events/%24.on=out&n={number}"
-        body = text(topic) + struct.pack(">H", identifier) + json.dumps({"n": number}).encode()
+        body = mqtt_text(topic) + struct.pack(">H", identifier) + json.dumps({"n": number}).encode()
         self.socket.sendall(packet(0x3A if again else 0x32, body))
 
 

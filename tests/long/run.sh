@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What takes too long for every change: growth, soak, kills, a cut network, fuzzers, equal images from two clones. Needs root
-# and about an hour; ends with "N passed, N failed".
+# What takes too long for every change: growth, soak, bad input, containers, kills, a cut network, fuzzers, equal images from two
+# clones. Needs root and about an hour; ends with "N passed, N failed".
 #
-#   tests/long/run.sh [--minutes 30] [--programs FOLDER] [--only PIECE]      PIECE: growth soak bad_input kills cut fuzz images
+#   tests/long/run.sh [--minutes 30] [--programs FOLDER] [--only PIECE]      PIECE: growth soak bad_input containers kills cut fuzz images
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../tools/lib.sh"
@@ -80,6 +80,7 @@ piece growth_taught growth_of_taught
 piece growth_voice growth_of_voice
 piece soak tests/long/soak.sh --minutes "$minutes" --programs "$programs" --csv "$logs/soak.csv"
 piece bad_input tests/bad_input/run.sh "$programs"
+piece containers tests/containers/check_agent.py --programs "$programs"
 piece kills tests/outages/kills --kills 50 --programs "$programs"
 piece cut tests/outages/network_cut --seconds 120 --programs "$programs"
 piece fuzz ./dev fuzz 60

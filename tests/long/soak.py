@@ -8,22 +8,20 @@ of its anonymous part by least squares, descriptors and threads. Prints a table 
 into a CSV file.
 """
 import argparse
-import base64
 import csv
-import hmac
 import json
 import math
 import os
 import pathlib
 import re
 import signal
-import ssl
 import statistics
 import subprocess
 import sys
 import time
-import urllib.parse
-import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from testkit import HubClient, Verdicts, is_whole, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLE_S = 10
@@ -86,45 +84,13 @@ def slope(points):
     return a * 3600, 2 * math.sqrt(energy / count * effective / (effective - 2) / (xx * effective / count)) * 3600
 
 
-class Hub:
-    def __init__(self, home):
-        connection = json.loads((home / "hub" / "connection.json").read_text())
-        parts = dict(item.split("=", 1) for item in connection["connection_string"].split(";"))
-        self.base = f"https://{connection['host']}:{connection['https_port']}"
-        self.context = ssl.create_default_context(cafile=connection["ca_pem_file"])
-        self.parts = parts
-
-    def get(self, target):
-        resource, end = urllib.parse.quote(self.parts["HostName"], safe=""), int(time.time()) + 600
-        digest = hmac.digest(base64.b64decode(self.parts["SharedAccessKey"]), f"{resource}\n{end}".encode(), "sha256")
-        token = (f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(base64.b64encode(digest), safe='')}&se={end}"
-                 f"&skn={self.parts['SharedAccessKeyName']}")
-        request = urllib.request.Request(self.base + target, headers={"Authorization": token})
-        with urllib.request.urlopen(request, context=self.context, timeout=30) as answer:
-            return json.load(answer)
-
-    def ledger(self):
-        """Module -> (messages stored, whether every number is there once and in order), over all devices."""
-        answer = self.get("/api/v1/ledger")
-        lines = answer if isinstance(answer, list) else answer.get("ledger", [])
-        found = {}
-        for line in lines:
-            count, is_whole = found.get(line.get("module", ""), (0, True))
-            whole = line["count"] == line["last"] - line["first"] + 1 and not line["out_of_order"]
-            found[line.get("module", "")] = (count + line["count"], is_whole and whole)
-        return found
-
-
-class Verdicts:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def add(self, is_good, text):
-        print(f"{'ok     ' if is_good else 'FAILED '} {text}", flush=True)
-        if is_good:
-            self.passed += 1
-        else:
-            self.failed += 1
+def stored_by_module(hub):
+    """Module -> (messages stored, whether every number is there once and in order), over all devices."""
+    found = {}
+    for line in hub.ledger():
+        count, is_good = found.get(line["module"], (0, True))
+        found[line["module"]] = (count + line["count"], is_good and is_whole(line))
+    return found
 
 
 def watch(home, minutes, rows, say):
@@ -160,7 +126,7 @@ def judge(rows, minutes, verdicts):
     for name in sorted({row["program"] for row in rows}):
         late = [row for row in rows if row["program"] == name and row["seconds"] >= minutes * 60 * WARM_UP_SHARE]
         if len(late) < 6:
-            verdicts.add(False, f"{name}: only {len(late)} samples after warm-up")
+            verdicts.check(f"{name}: only {len(late)} samples after warm-up", False)
             continue
         resident = slope([(row["seconds"], row["rss_kib"]) for row in late])
         anonymous = slope([(row["seconds"], row["anonymous_kib"]) for row in late])
@@ -177,13 +143,13 @@ def judge(rows, minutes, verdicts):
     for name, (resident, anonymous, ends, spans) in level.items():
         # Not PSS: it moves with neighbours that come and go and share a library. Nor RSS alone: pages of files that the
         # system takes back must not hide what the program takes for itself.
-        verdicts.add(max(resident[0], anonymous[0]) <= SLOPE_KIB_PER_H_MAX,
-                     f"{name} grows by {resident[0]:.0f} ± {resident[1]:.0f} KiB an hour, "
-                     f"{anonymous[0]:.0f} ± {anonymous[1]:.0f} of it its own (limit {SLOPE_KIB_PER_H_MAX})")
+        verdicts.check(f"{name} grows by {resident[0]:.0f} ± {resident[1]:.0f} KiB an hour, "
+                       f"{anonymous[0]:.0f} ± {anonymous[1]:.0f} of it its own (limit {SLOPE_KIB_PER_H_MAX})",
+                       max(resident[0], anonymous[0]) <= SLOPE_KIB_PER_H_MAX)
         for field in ("descriptors", "threads"):
             begin, end = ends[field]
-            verdicts.add(begin == end, f"{name} keeps its {field} ({begin:.0f}, {end:.0f} at the end; "
-                                       f"{spans[field][0]}..{spans[field][1]} seen)")
+            verdicts.check(f"{name} keeps its {field} ({begin:.0f}, {end:.0f} at the end; "
+                           f"{spans[field][0]}..{spans[field][1]} seen)", begin == end)
 
 
 def main():
@@ -199,26 +165,24 @@ def main():
     is_over = False
     try:
         started = subprocess.run([verge, "up", "--solution", str(ROOT / "examples/first_light"), "--quiet"], timeout=600)
-        verdicts.add(started.returncode == 0, "verge up")
+        verdicts.check("verge up", started.returncode == 0)
         if started.returncode != 0:
             return 1
-        end = time.monotonic() + 120
-        while set(MODULES) - set(find_programs(home)) and time.monotonic() < end:
-            time.sleep(1)
+        until(lambda: set(MODULES) <= set(find_programs(home)), 120, 1)
         missing = {"hub", "agent", *MODULES} - set(find_programs(home))
-        verdicts.add(not missing, f"hub, agent and {len(MODULES)} modules run {' '.join(sorted(missing))}")
+        verdicts.check(f"hub, agent and {len(MODULES)} modules run", not missing, " ".join(sorted(missing)))
         if missing:
             return 1
-        hub = Hub(home)
-        before = hub.ledger()
+        hub = HubClient(home / "hub" / "connection.json")
+        before = stored_by_module(hub)
         restarts = watch(home, options.minutes, rows, lambda text: print(f"     {text}", flush=True))
-        after = hub.ledger()
+        after = stored_by_module(hub)
         judge(rows, options.minutes, verdicts)
-        verdicts.add(not restarts, f"nothing restarted {'; '.join(restarts[:5])}")
+        verdicts.check("nothing restarted", not restarts, "; ".join(restarts[:5]))
         for module in SPEAKING:
-            count, is_whole = after.get(module, (0, False))
+            count, is_good = after.get(module, (0, False))
             said = count - before.get(module, (0, True))[0]
-            verdicts.add(said > 0 and is_whole, f"{module} sent {said} messages meanwhile, each stored once and in order")
+            verdicts.check(f"{module} sent {said} messages meanwhile, each stored once and in order", said > 0 and is_good)
         is_over = True
     finally:
         options.csv.parent.mkdir(parents=True, exist_ok=True)
@@ -227,11 +191,11 @@ def main():
             writer.writeheader()
             writer.writerows(rows)
         down = subprocess.run([verge, "down"], timeout=180)
-        verdicts.add(down.returncode == 0, "verge down")
-        verdicts.add(is_over, "the soak ran to its end")
+        verdicts.check("verge down", down.returncode == 0)
+        verdicts.check("the soak ran to its end", is_over)
         print(f"samples: {options.csv}")
-        print(f"{verdicts.passed} passed, {verdicts.failed} failed")
-    return 0 if verdicts.failed == 0 else 1
+        code = verdicts.finish()
+    return code
 
 
 if __name__ == "__main__":

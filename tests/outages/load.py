@@ -3,7 +3,8 @@
 /ledger is a folder of the host. Every start of the process makes a new file MODULE-RUN in it; a number is appended, as
 text, when its PUBACK came. What was written survives a kill -9 of this process. Messages carry a message id and are
 sent again with DUP after a reconnect, as every MQTT client does. A file /ledger/stop ends the load: once nothing is
-open any more, MODULE-RUN.quiet appears. Standard library only; beside module.py, whose MQTT it uses.
+open any more, MODULE-RUN.quiet appears. Standard library only, beside module.py, whose connection it uses, and
+mqtt_packets.py.
 """
 import http.client
 import json
@@ -11,7 +12,8 @@ import os
 import struct
 import time
 
-from module import DEVICE, MODULE, Link, packet, text
+from module import DEVICE, MODULE, Link
+from mqtt_packets import mqtt_text, packet
 
 LEDGER = "/ledger"
 RATE_HZ = float(os.environ.get("RATE_HZ", "150"))
@@ -35,7 +37,7 @@ class Run:
         identifier = number % 60000 + 1
         topic = f"devices/{DEVICE}/modules/{MODULE}/messages/events/%24.on=out&%24.mid={self.number}-{number}"
         body = json.dumps({"run": self.number, "n": number, "filler": FILLER}).encode()
-        return packet(0x3A if again else 0x32, text(topic) + struct.pack(">H", identifier) + body)
+        return packet(0x3A if again else 0x32, mqtt_text(topic) + struct.pack(">H", identifier) + body)
 
     def next_packet(self):
         self.last += 1

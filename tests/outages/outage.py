@@ -1,219 +1,24 @@
-"""What the outage tests share: the product in network namespaces of its own, its public calls, and the ledger.
+"""What the outage tests share: the product in network namespaces of its own, its load, and the ledger.
 
 Every namespace has loopback and what is added here, and no way out. Needs root, podman, runc, netavark, iproute2.
 """
-import base64
-import ctypes
-import hmac
-import http.client
 import json
 import os
 import pathlib
 import shutil
-import signal
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(HERE.parent / "containers"))
-import python_image  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import testkit
+from containers import python_image
+from testkit import Engine, is_alive, kill_now, until
 
-PROGRAMS_OF_LOAD = [HERE / "load.py", HERE.parent / "containers" / "module.py"]
-CLONE_NEWNET = 0x40000000
-PAGE = 1000
-
-
-def run(*command, **options):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def until(condition, seconds, period=0.1):
-    """The condition's first true value, or its last one after `seconds`. Refused connections count as not yet."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            value = condition()
-        except (OSError, http.client.HTTPException, KeyError, TypeError, ValueError):
-            value = None
-        if value or time.monotonic() > end:
-            return value
-        time.sleep(period)
-
-
-class Checks:
-    """Counts, and prints as it goes."""
-
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def __call__(self, what, is_good, detail=""):
-        print(f"{'ok      ' if is_good else 'FAILED  '}{what}{'  ' if detail else ''}{detail}", flush=True)
-        if is_good:
-            self.passed += 1
-        else:
-            self.failed += 1
-
-    def finish(self):
-        print(f"{self.passed} passed, {self.failed} failed")
-        return 1 if self.failed else 0
-
-
-# -- namespaces
-
-
-class Namespace:
-    def __init__(self, name):
-        self.name = name
-        run("ip", "netns", "add", name)
-        self.call("ip", "link", "set", "lo", "up")
-        if self.call("ip", "route", "show", "default").strip():
-            raise RuntimeError(f"namespace {name} has a way out")
-
-    def command(self, *command):
-        # Not `ip netns exec`: it remounts /sys, and the container runtime would not find its cgroups.
-        return ["nsenter", f"--net=/run/netns/{self.name}", *map(str, command)]
-
-    def call(self, *command, **options):
-        return run(*self.command(*command), **options)
-
-    def enter(self):
-        """From now on this process, and what it starts, lives in it."""
-        with open(f"/run/netns/{self.name}") as file:
-            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), f"enter namespace {self.name}")
-
-    def remove(self):
-        subprocess.run(["ip", "netns", "del", self.name], capture_output=True)
-
-
-# -- processes
-
-
-def kill_now(pid):
-    if not pid or pid < 2:
-        raise ValueError(f"kill -9 {pid}: 0 and below mean a whole group of processes")
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-def is_alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def pids_of(folder):
-    """Processes with `folder` in their command line."""
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                words = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if str(folder) in words:
-                found.append(int(entry.name))
-    return found
-
-
-# -- the hub and the engine, reached as anybody would
-
-
-class Hub:
-    def __init__(self, connection_file):
-        known = json.loads(pathlib.Path(connection_file).read_text())
-        self.parts = dict(item.split("=", 1) for item in known["connection_string"].split(";"))
-        self.trust = pathlib.Path(connection_file).parent / "ca.pem"
-        self.port = known["https_port"]
-        self.address = "localhost"
-
-    def token(self):
-        resource, end = urllib.parse.quote(self.parts["HostName"], safe=""), int(time.time()) + 3600
-        key = base64.b64decode(self.parts["SharedAccessKey"])
-        signature = base64.b64encode(hmac.digest(key, f"{resource}\n{end}".encode(), "sha256")).decode()
-        return (f"SharedAccessSignature sr={resource}&sig={urllib.parse.quote(signature, safe='')}&se={end}"
-                f"&skn={self.parts['SharedAccessKeyName']}")
-
-    def call(self, method, target, headers=None, raw=None):
-        context = ssl.create_default_context(cafile=self.trust)
-        connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=30)
-        try:
-            connection.request(method, target, raw, {"Authorization": self.token(), **(headers or {})})
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers
-        finally:
-            connection.close()
-
-    def json(self, method, target, body=None):
-        raw = json.dumps(body).encode() if body is not None else None
-        status, text, _ = self.call(method, target, {"Content-Type": "application/json"}, raw)
-        if status >= 300:
-            raise OSError(f"{method} {target}: {status} {text[:300]}")
-        return json.loads(text) if text else None
-
-    def is_well(self):
-        return self.call("GET", "/healthz")[0] == 200
-
-    def reported(self, device, module="$edgeAgent"):
-        target = f"/twins/{device}/modules/{urllib.parse.quote(module)}?api-version=2021-04-12"
-        return self.json("GET", target)["properties"]["reported"]
-
-    def ledger(self, device, module=""):
-        return self.json("GET", f"/api/v1/ledger?device={device}&module={module}")
-
-    def bodies(self, device, module):
-        """The bodies of a module's messages in the order of history, oldest first."""
-        newest_first, before = [], ""
-        while True:
-            page = self.json("GET", f"/api/v1/events?device={device}&module={module}&limit={PAGE}{before}")
-            newest_first += [event["body"] for event in page["events"]]
-            if "next" not in page:
-                return newest_first[::-1]
-            before = f"&before={page['next']}"
-
-
-class Engine:
-    def __init__(self, path):
-        self.path = str(path)
-
-    def call(self, method, target):
-        connection = http.client.HTTPConnection("engine", timeout=30)
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(30)
-        try:
-            connection.sock.connect(self.path)
-            connection.request(method, "/v1.41" + target)
-            answer = connection.getresponse()
-            text = answer.read()
-            if answer.status >= 300:
-                raise OSError(f"{method} {target}: {answer.status} {text[:300]}")
-            return json.loads(text) if text else None
-        finally:
-            connection.close()
-
-    def container(self, module):
-        for row in self.call("GET", "/containers/json?all=1"):
-            if (row["Labels"] or {}).get("verge.module") == module:
-                return row
-        return None
-
-    def pid(self, module):
-        """Of the module's process, or 0. Looked up in the process table too: an engine may believe the dead alive."""
-        row = self.container(module)
-        state = self.call("GET", f"/containers/{row['Id']}/json")["State"] if row else {}
-        return state["Pid"] if state.get("Running") and is_alive(state["Pid"]) else 0
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
+PROGRAMS_OF_LOAD = [TESTS / "outages" / "load.py", TESTS / "containers" / "module.py", TESTS / "mqtt_packets.py"]
 
 
 # -- the machine
@@ -271,26 +76,16 @@ class Machine:
 
 def manifest(modules, image, ledgers, rate_hz):
     options = {"HostConfig": {"Binds": [f"{ledgers}:/ledger"], "Memory": 134217728}}
-    return {"modulesContent": {
-        "$edgeAgent": {"properties.desired": {
-            "schemaVersion": "1.1", "runtime": {"type": "docker", "settings": {}},
-            "systemModules": {
-                "edgeAgent": {"type": "docker", "settings": {"image": "verge-agent", "createOptions": "{}"}},
-                "edgeHub": {"type": "docker", "status": "running", "restartPolicy": "always",
-                            "settings": {"image": "verge-agent", "createOptions": "{}"}}},
-            "modules": {name: {"version": "1.0", "type": "docker", "status": "running", "restartPolicy": "always",
-                               "env": {"RATE_HZ": {"value": str(rate_hz)}},
-                               "settings": {"image": image, "createOptions": json.dumps(options)}} for name in modules}}},
-        "$edgeHub": {"properties.desired": {
-            "schemaVersion": "1.1", "routes": {"up": "FROM /messages/* INTO $upstream"},
-            "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}}}}
+    entry = testkit.module_entry(image, options, {"RATE_HZ": str(rate_hz)})
+    return testkit.manifest({name: entry for name in modules})
 
 
-def push_load(hub, host):
-    size = python_image.push(lambda method, target, headers, raw: hub.call(method, target, headers, raw), hub.token(),
-                             "outages/load", "1", PROGRAMS_OF_LOAD)
+def push_load(hub):
+    """Its name for the engine. Pushes the load's image into the hub's store."""
+    size = python_image.push(hub.send, hub.token(), "outages/load", "1", PROGRAMS_OF_LOAD)
     print(f"the load's image: {size >> 10} KiB")
-    return f"{host}:{hub.port}/outages/load:1"
+    known = hub.connection()
+    return f"{known['host']}:{known['https_port']}/outages/load:1"
 
 
 # -- the ledger
