@@ -2,7 +2,9 @@
 
 Both sides run as programs of their own on the same one core (or as many as threads), wait while the other one works,
 and take the same pictures of the packaged film. One pair is a slice of ours and a slice of the peer's; who begins
-changes from pair to pair.
+changes from round to round. A round starts both programs anew and takes one pair of each work: where a program's memory
+happens to lie moves a run of the model by some percent for as long as it lives, so pairs of one start would all share
+that luck.
 """
 import argparse
 import json
@@ -14,6 +16,8 @@ import subprocess
 import figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+WARM_UP_PICTURES = 4
 
 # work, our command, the peer's name, its program and command, what a reader should know
 WORKS = [
@@ -52,47 +56,49 @@ class Side:
         self._process.wait(timeout=30)
 
 
-def measure(output, sides, options, work, cores):
-    name, our_command, peer_name, peer_side, peer_command, what = work
-    ours_ms, peer_ms, our_objects, peer_objects = [], [], 0, 0
-    ours_processor_ms, peer_processor_ms = [], []
-    for pair in range(-1, options.pairs):  # The first one warms up.
-        runs = [(sides["ours"], our_command), (sides[peer_side], peer_command)]
-        order = (0, 1) if pair % 2 == 0 else (1, 0)
-        answers = [None, None]
-        for index in order:
-            answers[index] = runs[index][0].run(runs[index][1], options.pictures)
-        if pair < 0:
-            continue
-        ours_ms.append(answers[0]["seconds"] / options.pictures * 1e3)
-        peer_ms.append(answers[1]["seconds"] / options.pictures * 1e3)
-        ours_processor_ms.append(answers[0]["processor_s"] / options.pictures * 1e3)
-        peer_processor_ms.append(answers[1]["processor_s"] / options.pictures * 1e3)
-        our_objects += answers[0]["objects"]
-        peer_objects += answers[1]["objects"]
-        if (pair + 1) % 10 == 0 or pair + 1 == options.pairs:
-            medians = f"{statistics.median(ours_ms):.2f} and {statistics.median(peer_ms):.2f} ms"
-            output.say(f"{name} beside {peer_name}: pair {pair + 1} of {options.pairs}, so far {medians}")
-    about = {
-        "what": what,
-        "threads": options.threads,
-        "cores_used": len(cores),
-        "spinning": False,
-        "pictures_per_slice": options.pictures,
-        "engines": {side: sides[side].engine for side in ("ours", peer_side)},
-        "boxes": {"ours": our_objects, "peer": peer_objects},
-        **figures.machine(),
-    }
-    output.show(figures.result(name, ours_ms, "ms", peer_name, peer_ms, about))
-    # What the wall clock would say on a machine that does nothing else: neighbours do not count.
-    processor = (ours_processor_ms, "cpu ms", peer_name, peer_processor_ms, about)
-    output.show(figures.result(f"{name}.processor", *processor))
+class Work:
+    """One line of WORKS with what its pairs gave."""
+
+    def __init__(self, line, options):
+        self.name, self.command, self.peer_name, self.peer_side, self.peer_command, self.what = line
+        self.pictures = options.pictures
+        self.seconds, self.processor_s, self.objects = ([], []), ([], []), [0, 0]  # Of ours, of the peer.
+
+    def take_pair(self, sides, is_peer_first):
+        runs = [(sides["ours"], self.command), (sides[self.peer_side], self.peer_command)]
+        for side, command in runs:
+            side.run(command, WARM_UP_PICTURES)
+        for index in (1, 0) if is_peer_first else (0, 1):
+            answer = runs[index][0].run(runs[index][1], self.pictures)
+            self.seconds[index].append(answer["seconds"])
+            self.processor_s[index].append(answer["processor_s"])
+            self.objects[index] += answer["objects"]
+
+    def progress(self):
+        ours, peer = (statistics.median(side) / self.pictures * 1e3 for side in self.seconds)
+        return f"{self.name} beside {self.peer_name} {ours:.1f} and {peer:.1f} ms"
+
+    def show(self, output, engines, options, cores):
+        about = {
+            "what": self.what,
+            "threads": options.threads,
+            "cores_used": len(cores),
+            "spinning": False,
+            "pictures_per_slice": self.pictures,
+            "engines": {side: engines[side] for side in ("ours", self.peer_side)},
+            "boxes": {"ours": self.objects[0], "peer": self.objects[1]},
+            **figures.machine(),
+        }
+        # Processor time is what the wall clock would say on a machine that does nothing else: neighbours do not count.
+        for name, unit, times in ((self.name, "ms", self.seconds), (f"{self.name}.processor", "cpu ms", self.processor_s)):
+            ours, peer = ([value / self.pictures * 1e3 for value in side] for side in times)
+            output.show(figures.result(name, ours, unit, self.peer_name, peer, about))
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench vision", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
-    parser.add_argument("--pairs", type=int, default=31, help="interleaved pairs per work (15 or more)")
+    parser.add_argument("--pairs", type=int, default=31, help="interleaved pairs per work, each of freshly started programs (15 or more)")
     parser.add_argument("--pictures", type=int, default=16, help="pictures per slice")
     parser.add_argument("--threads", type=int, default=1, help="threads of one run; as many cores are used")
     parser.add_argument("--only", help="one work, such as vision.whole")
@@ -109,24 +115,28 @@ def main():
     film = options.cache / "media" / "film" / "vtest.avi"
     cores = sorted(os.sched_getaffinity(0))[-options.threads :]
     output = figures.Output(options.json)
-    sides = {
-        "ours": Side(
-            [
-                options.bin / "verge-bench-vision",
-                *("--model", model, "--film", film, "--threads", str(options.threads)),
-                *("--pipeline", ROOT / "examples" / "first_light" / "vision.yaml"),
-            ],
-            cores,
-        ),
-        "python": Side(
-            [folder / "venv/bin/python", ROOT / "bench/peers/vision_loop.py", model, film, str(options.threads)], cores
-        ),
+    commands = {
+        "ours": [
+            options.bin / "verge-bench-vision",
+            *("--model", model, "--film", film, "--threads", str(options.threads)),
+            *("--pipeline", ROOT / "examples" / "first_light" / "vision.yaml"),
+        ],
+        "python": [folder / "venv/bin/python", ROOT / "bench/peers/vision_loop.py", model, film, str(options.threads)],
     }
-    for work in WORKS:
-        if options.only in (None, work[0]):
-            measure(output, sides, options, work, cores)
-    for side in sides.values():
-        side.end()
+    works = [Work(line, options) for line in WORKS if options.only in (None, line[0])]
+    if not works:
+        parser.error(f"--only {options.only}: there are {', '.join(sorted({line[0] for line in WORKS}))}")
+    for pair in range(options.pairs):
+        sides = {name: Side(command, cores) for name, command in commands.items()}
+        for work in works:
+            work.take_pair(sides, pair % 2 == 1)
+        engines = {name: side.engine for name, side in sides.items()}
+        for side in sides.values():
+            side.end()
+        if (pair + 1) % 5 == 0 or pair + 1 == options.pairs:
+            output.say(f"pair {pair + 1} of {options.pairs}: {'; '.join(work.progress() for work in works)}")
+    for work in works:
+        work.show(output, engines, options, cores)
 
 
 main()
