@@ -29,13 +29,28 @@ struct Frame {
   std::shared_ptr<const void> storage;
 };
 
+/// A point of a body or face, in parts of the picture; which one is said by its place in the model card's list.
+struct Keypoint {
+  float x = 0, y = 0;
+  float score = 0;  ///< 0..1
+};
+
+/// What a classifier says of an object: {"helmet", 0.93}.
+struct Attribute {
+  std::string name;
+  float score = 0;  ///< 0..1
+};
+
 /// Something found in a picture; corners in parts of the picture, 0..1.
 struct Object {
   std::string label;
   float score = 0;  ///< 0..1
   contract::Region box;
-  std::string track;               ///< Set by the tracker; unique within the stream.
-  std::vector<std::string> zones;  ///< Names of the zones its foot point is in.
+  std::string track;                                    ///< Set by the tracker; unique within the stream.
+  std::vector<std::string> zones;                       ///< Names of the zones its foot point is in.
+  std::vector<Attribute> attributes;                    ///< Set by classifiers, the likeliest of each classifier.
+  std::vector<Keypoint> keypoints;                      ///< Set by pose and face models.
+  std::shared_ptr<const std::vector<float>> embedding;  ///< Unit length; set by embedding models, else null.
 };
 
 /// A zone or a line drawn into the picture, as the live view shows it.
@@ -46,10 +61,18 @@ struct Shape {
   std::vector<std::pair<std::string, std::int64_t>> counts;  ///< {"inside", 2}, {"in", 17}
 };
 
+/// A rule that fired with this picture.
+struct Fired {
+  std::string rule;
+  std::string track;  ///< Of the object it is about; empty when it is about the whole scene.
+};
+
 struct Scene {
   std::shared_ptr<const Frame> frame;
   std::vector<Object> objects;
   std::vector<Shape> shapes;
+  std::vector<Fired> fired;
+  std::vector<Attribute> attributes;         ///< What classifiers say of the whole picture, the likeliest of each.
   std::shared_ptr<const std::string> model;  ///< Digest of the model that found the objects; null before detection.
 };
 

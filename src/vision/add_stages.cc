@@ -3,16 +3,20 @@
 #include "vision/detect.h"
 #include "vision/line.h"
 #include "vision/live.h"
+#include "vision/motion.h"
+#include "vision/rule.h"
 #include "vision/track.h"
 #include "vision/zone.h"
 
 namespace verge::vision {
 
 void add_stages(pipeline::Catalog& catalog) {
+  catalog.add(motion_kind());
   catalog.add(detect_kind());
   catalog.add(track_kind());
   catalog.add(zone_kind());
   catalog.add(line_kind());
+  catalog.add(rule_kind());
   catalog.add_live_renderer(render_live);
 }
 

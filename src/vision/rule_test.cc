@@ -1,0 +1,312 @@
+#include "vision/rule.h"
+
+#include <cstdlib>
+#include <ctime>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/disk.h"
+#include "base/json.h"
+#include "pipeline/pipeline_file.h"
+#include "vision/test_frames.h"
+#include "vision/test_stages.h"
+
+namespace verge::vision {
+namespace {
+
+using pipeline::Object;
+using pipeline::Scene;
+using ::testing::HasSubstr;
+using testing::standing_at;
+
+constexpr std::int64_t kRuleStep = 100'000;  // Ten pictures a second.
+
+Scene scene_of(std::vector<Object> objects, const std::vector<std::string>& zones = {"press"}) {
+  Scene scene;
+  auto frame = std::make_shared<pipeline::Frame>();
+  frame->width = 200, frame->height = 100;
+  scene.frame = std::move(frame);
+  scene.objects = std::move(objects);
+  for (const std::string& zone : zones) scene.shapes.push_back({zone, true, {}, {}});
+  return scene;
+}
+
+Object standing_in(const std::string& zone, const std::string& track = "1") {
+  Object object = standing_at(0.5, 0.5, track);
+  object.zones = {zone};
+  return object;
+}
+
+RuleLogic logic_of(const std::string& when, RuleOptions options = {}) {
+  auto condition = expression::Condition::parse(when);
+  EXPECT_TRUE(condition) << condition.error().message;
+  const Status checked = check_names(*condition, options.is_about_objects);
+  EXPECT_TRUE(checked) << checked.error().message;
+  return RuleLogic(*condition, options);
+}
+
+/// What the condition says at the end of a way: a picture each tenth of a second.
+std::string answer_after(const std::vector<Scene>& scenes, const std::string& asked, bool is_about_object = true) {
+  RuleFacts facts;
+  for (std::size_t i = 0; i < scenes.size(); ++i) {
+    const auto time = static_cast<std::int64_t>(i) * kRuleStep;
+    facts.update(scenes[i], {time, time});
+  }
+  const auto condition = expression::Condition::parse(asked);
+  EXPECT_TRUE(condition) << condition.error().message;
+  const Object* object = is_about_object ? &scenes.back().objects.front() : nullptr;
+  const expression::Value value = condition->evaluate(RuleScope(facts, object));
+  const Json* json = std::get_if<Json>(&value);
+  return json == nullptr           ? "undefined"
+         : json->is_number_float() ? fmt::format("{:.3g}", json->get<double>())
+                                   : to_text(*json);
+}
+
+TEST(RuleFacts, AnswersAboutAnObject) {
+  std::vector<Scene> walk;
+  for (int i = 0; i <= 10; ++i) {
+    Object walker = standing_at(0.2 + 0.01 * i, 0.5, "7");
+    if (i >= 4) walker.zones = {"press"};
+    if (i == 2) walker.attributes = {{"helmet", 0.9F}};
+    Object dog = standing_at(0.9, 0.5, "8");
+    dog.label = "dog";
+    walk.push_back(scene_of({walker, dog}));
+  }
+  const std::pair<const char*, const char*> rows[] = {
+      {"label", "\"person\""},
+      {"track", "\"7\""},
+      {"x", "0.3"},
+      {"y", "0.5"},
+      {"width", "0.1"},
+      {"height", "0.2"},
+      {"age_s", "1"},
+      {"still_s", "0.1"},  // Every third picture it is a quarter of its height (0.05) from where it was.
+      {"speed", "0.2"},    // 0.1 of the width in a second, and the picture is twice as wide as high.
+      {"heading", "90"},
+      {"zone.press", "true"},
+      {"zone.door", "false"},
+      {"dwell.press", "0.6"},
+      {"dwell.door", "0"},
+      {"has.helmet", "0.9"},
+      {"has.vest", "0"},
+      {"near.dog", "1"},
+      {"near.person", "undefined"},
+      {"objects", "2"},
+      {"count.dog", "1"},
+      {"inside.press", "1"},
+      {"inside.press.person", "1"},
+      {"inside.press.dog", "0"},
+      {"since.other", "undefined"},
+      {"speed.more", "undefined"},
+  };
+  for (const auto& [asked, expected] : rows) EXPECT_EQ(answer_after(walk, asked), expected) << asked;
+  EXPECT_EQ(answer_after(walk, "label", false), "undefined");
+  EXPECT_EQ(answer_after(walk, "count.person", false), "1");
+}
+
+TEST(RuleFacts, WhoStandsStillHasNoHeading) {
+  std::vector<Scene> stand(31, scene_of({standing_at(0.5, 0.5, "1")}));
+  EXPECT_EQ(answer_after(stand, "still_s"), "3");
+  EXPECT_EQ(answer_after(stand, "speed"), "0");
+  EXPECT_EQ(answer_after(stand, "heading"), "undefined");
+  EXPECT_EQ(answer_after(stand, "has.helmet"), "undefined");
+}
+
+TEST(RuleFacts, TheTimeIsLocal) {
+  setenv("TZ", "CET-1", 1);
+  tzset();
+  RuleFacts facts;
+  const Scene scene = scene_of({});
+  facts.update(scene, {1'700'000'000'000'000, 0});  // Tuesday 2023-11-14 22:13:20 UTC.
+  const auto hour = expression::Condition::parse("hour > 23.22 AND hour < 23.23 AND weekday = 'tue'");
+  EXPECT_TRUE(hour->is_true(RuleScope(facts, nullptr)));
+  unsetenv("TZ");
+  tzset();
+}
+
+TEST(RuleFacts, UnknownNamesAreRefused) {
+  const auto message = [](const std::string& when, bool is_about_objects) {
+    const Status checked = check_names(*expression::Condition::parse(when), is_about_objects);
+    return checked ? std::string("fine") : checked.error().message;
+  };
+  EXPECT_EQ(message("label = 'x' AND zone.a AND since.b > 1 AND hour < 6", true), "fine");
+  EXPECT_THAT(message("lable = 'x'", true), HasSubstr("did you mean \"label\"?"));
+  EXPECT_THAT(message("label = 'x'", false), HasSubstr("asks for \"label\", which no scene has"));
+  EXPECT_THAT(message("zone", true), HasSubstr("zone.NAME"));
+  EXPECT_THAT(message("$body.a = 1", true), HasSubstr("$body.a"));
+  EXPECT_EQ(zones_in(*expression::Condition::parse("zone.a OR dwell.b > 1 OR inside.c.person > 1 OR inside.d > 2")),
+            (std::set<std::string>{"a", "b", "c", "d"}));
+}
+
+/// 'x': the object is there, '.': it is not in the zone, ' ': it is out of sight. The pictures at which the rule began
+/// ('B') and ended ('E').
+std::string told(RuleLogic& logic, const std::string& film) {
+  std::string result;
+  for (std::size_t i = 0; i < film.size(); ++i) {
+    const auto time = static_cast<std::int64_t>(i) * kRuleStep;
+    const Scene scene = film[i] == ' ' ? scene_of({}) : scene_of({standing_in(film[i] == 'x' ? "press" : "else")});
+    const auto changes = logic.update(scene, {time, time});
+    EXPECT_TRUE(changes) << changes.error().message;
+    result += changes->empty() ? ' ' : changes->front().is_end ? 'E' : 'B';
+  }
+  return result;
+}
+
+TEST(Rule, BeginsAfterItsTimeAndEndsAfterTheGap) {
+  RuleLogic logic = logic_of("zone.press", {.for_s = 0.3, .gap_s = 0.2, .cool_down_s = 0.5});
+  EXPECT_EQ(told(logic, "..xxxxxxx.xxx........"), "     B         E     ");
+  RuleLogic wobble = logic_of("zone.press", {.for_s = 0.3, .gap_s = 0.2});
+  EXPECT_EQ(told(wobble, "..xx.x.x......"), "     B    E   ");
+  RuleLogic too_short = logic_of("zone.press", {.for_s = 0.5, .gap_s = 0.1});
+  EXPECT_EQ(told(too_short, "..xx..xx..xx.."), std::string(14, ' '));
+}
+
+TEST(Rule, KeepsQuietAfterItsEnd) {
+  RuleLogic logic = logic_of("zone.press", {.gap_s = 0, .cool_down_s = 1});
+  EXPECT_EQ(told(logic, "x..x..x..x..xxx."), "BE          B  E");
+}
+
+TEST(Rule, HiddenForAMomentIsNotOver) {
+  RuleLogic logic = logic_of("zone.press", {.gap_s = 0.1});
+  EXPECT_EQ(told(logic, "xx          xx..."), "B              E ");
+  RuleLogic gone = logic_of("zone.press", {.gap_s = 0.1});
+  const std::string told_of_gone = told(gone, "xx" + std::string(40, ' '));
+  EXPECT_EQ(told_of_gone.find('E'), 32U);  // Forgotten three seconds after it was last seen.
+}
+
+TEST(Rule, EachObjectIsAskedForItself) {
+  RuleLogic logic = logic_of("zone.press AND label = 'person'");
+  Object dog = standing_in("press", "9");
+  dog.label = "dog";
+  auto changes = logic.update(scene_of({standing_in("press", "1"), dog, standing_in("else", "2")}), {0, 0});
+  ASSERT_TRUE(changes);
+  ASSERT_EQ(changes->size(), 1U);
+  EXPECT_EQ(changes->front().object.track, "1");
+  changes = logic.update(scene_of({standing_in("press", "1"), standing_in("press", "2")}), {kRuleStep, kRuleStep});
+  ASSERT_EQ(changes->size(), 1U);
+  EXPECT_EQ(changes->front().object.track, "2");
+}
+
+TEST(Rule, AboutTheScene) {
+  RuleLogic logic = logic_of("inside.press.person >= 2", {.is_about_objects = false, .for_s = 0.2, .gap_s = 0});
+  const Scene one = scene_of({standing_in("press", "")});
+  const Scene two = scene_of({standing_in("press", ""), standing_in("press", "")});
+  std::string told;
+  for (int i = 0; i < 10; ++i) {
+    const auto changes = logic.update(i >= 2 && i < 7 ? two : one, {i * kRuleStep + 5, i * kRuleStep});
+    for (const auto& change : *changes) {
+      told += fmt::format("{}{} since {} for {} ", change.is_end ? "E" : "B", i, change.began.captured_us,
+                          change.duration_us);
+    }
+  }
+  EXPECT_EQ(told, "B4 since 200005 for 200000 E7 since 200005 for 400000 ");
+}
+
+TEST(Rule, OneAfterAnother) {
+  // Through the door and then, within a second, into the press.
+  RuleLogic logic = logic_of("zone.press AND since.door < 1");
+  const auto at = [&](std::int64_t time_us, const std::string& zone, bool comes_through_door) {
+    Scene scene = scene_of({standing_in(zone)}, {"press", "door"});
+    if (comes_through_door) scene.fired.push_back({"door", "1"});
+    const auto changes = logic.update(scene, {time_us, time_us});
+    return changes && !changes->empty() && !changes->front().is_end;
+  };
+  EXPECT_FALSE(at(0, "press", false));
+  EXPECT_FALSE(at(kRuleStep, "door", true));
+  EXPECT_TRUE(at(9 * kRuleStep, "press", false));
+  EXPECT_FALSE(at(20 * kRuleStep, "door", false));
+  EXPECT_FALSE(at(200 * kRuleStep, "press", false));  // Too late.
+}
+
+TEST(Rule, MoreThanItsLimitIsLeftOutAndCounted) {
+  RuleLogic logic = logic_of("zone.press", {.per_minute_max = 3});
+  std::vector<Object> crowd;
+  for (int i = 0; i < 10; ++i) crowd.push_back(standing_in("press", std::to_string(i)));
+  EXPECT_EQ(logic.update(scene_of(crowd), {0, 0})->size(), 3U);
+  EXPECT_EQ(logic.left_out(), 7U);
+  EXPECT_EQ(logic.update(scene_of({standing_in("press", "late")}), {61'000'000, 61'000'000})->front().object.track,
+            "late");
+}
+
+TEST(Rule, SaysWhatIsMissing) {
+  RuleLogic logic = logic_of("dwell.pres > 1");
+  const auto changes = logic.update(scene_of({standing_in("press")}), {0, 0});
+  ASSERT_FALSE(changes);
+  EXPECT_THAT(changes.error().message, HasSubstr("zone \"pres\""));
+  EXPECT_THAT(changes.error().message, HasSubstr("did you mean \"press\"?"));
+  RuleLogic untracked = logic_of("label = 'person'");
+  EXPECT_THAT(untracked.update(scene_of({standing_in("press", "")}), {0, 0}).error().message, HasSubstr("track"));
+}
+
+TEST(RuleStage, TellsTheEventAndMarksTheScene) {
+  Metrics metrics;
+  auto stage = testing::make_stage(rule_kind(),
+                                   {{"name", "intrusion"},
+                                    {"when", "zone.press"},
+                                    {"severity", "alarm"},
+                                    {"tells_end", true},
+                                    {"emit", "safety.intrusion"},
+                                    {"gap_s", 0}},
+                                   metrics);
+  ASSERT_TRUE(stage) << stage.error().message;
+  std::vector<contract::Event> events;
+  std::vector<std::size_t> fired;
+  for (int i = 0; i < 3; ++i) {
+    pipeline::Packet packet;
+    packet.captured_us = packet.monotonic_us = i * kRuleStep;
+    packet.payload = std::make_shared<const Scene>(scene_of({standing_in(i < 2 ? "press" : "else")}));
+    const Status processed = (*stage)->process(packet, [&](pipeline::Packet out) {
+      if (const auto event = pipeline::payload_as<contract::Event>(out)) events.push_back(*event);
+      if (const auto scene = pipeline::payload_as<Scene>(out)) fired.push_back(scene->fired.size());
+    });
+    ASSERT_TRUE(processed) << processed.error().message;
+  }
+  EXPECT_EQ(fired, (std::vector<std::size_t>{1, 0, 0}));
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].type, "safety.intrusion");
+  EXPECT_EQ(events[0].rule, "intrusion");
+  EXPECT_EQ(events[0].severity, "alarm");
+  EXPECT_EQ(events[0].track, "1");
+  EXPECT_EQ(events[0].explanation, "intrusion: zone.press");
+  EXPECT_EQ(events[1].type, "safety.intrusion.ended");
+  EXPECT_EQ(events[1].duration_us, kRuleStep);
+}
+
+TEST(RuleStage, RefusesWhatCannotBe) {
+  Metrics metrics;
+  const std::pair<Json, const char*> rows[] = {
+      {{{"when", "label = "}}, "label ="},
+      {{{"when", "color = 'red'"}}, "asks for \"color\""},
+      {{{"when", "score > 1"}, {"per", "scene"}}, "no scene has"},
+      {{{"when", "score > 1"}, {"per", "objekt"}}, "did you mean \"object\"?"},
+      {{{"when", "score > 1"}, {"severity", "fatal"}}, "info, warning, alarm"},
+      {{{"when", "score > 1"}, {"for_s", -1}}, "for_s is -1; give 0 to 86400"},
+      {{{"when", "score > 1"}, {"per_minute_max", 0}}, "per_minute_max is 0"},
+  };
+  for (const auto& [options, words] : rows) {
+    const auto stage = testing::make_stage(rule_kind(), options, metrics);
+    ASSERT_FALSE(stage) << to_text(options);
+    EXPECT_THAT(stage.error().message, HasSubstr(words));
+  }
+}
+
+/// Every "when:" of the guide is a condition that rules take.
+TEST(RuleStage, TheGuidesRulesWork) {
+  const auto guide = read_file("docs/rules.md");
+  ASSERT_TRUE(guide) << guide.error().message;
+  int count = 0;
+  for (std::size_t at = 0; (at = guide->find("- rule: ", at)) != std::string::npos; ++at) {
+    const auto line = guide->substr(at, guide->find('\n', at) - at);
+    const auto document = pipeline::yaml_to_json(line, "docs/rules.md");
+    ASSERT_TRUE(document) << document.error().message;
+    Metrics metrics;
+    const auto stage = testing::make_stage(rule_kind(), document->at(0).at("rule"), metrics);
+    EXPECT_TRUE(stage) << line << "\n" << stage.error().message;
+    ++count;
+  }
+  EXPECT_GE(count, 8);
+}
+
+}  // namespace
+}  // namespace verge::vision
