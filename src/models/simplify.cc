@@ -49,7 +49,11 @@ class Simplifier {
     if (operation == "Clip" || operation == "Relu") return join_bounds(index);
     if (operation == "Add") return add_into_bias(index);
     if (operation == "Mul") return multiply_into_weights(index);
-    if (operation == "Conv") return pad_into_convolution(index);
+    if (operation == "Conv") return pad_into_window(index, [](float filling) { return filling == 0; });
+    // A window of the greatest number ignores its own border: that of a Pad must not win either.
+    if (operation == "MaxPool") {
+      return pad_into_window(index, [](float filling) { return filling <= std::numeric_limits<float>::lowest(); });
+    }
     if (operation == "Identity") return skip_identity(index);
     return false;
   }
@@ -201,37 +205,53 @@ class Simplifier {
     return true;
   }
 
-  /// [top, left, bottom, right] of a Pad that adds zeros around pictures and nothing else.
-  std::optional<std::vector<std::int64_t>> zero_pads(const OnnxNode& node) const {
+  /// [top, left, bottom, right] of a Pad that adds such a filling around pictures and nothing else.
+  std::optional<std::vector<std::int64_t>> pads_of(const OnnxNode& node, bool (*is_right)(float filling)) const {
     const auto* mode = node.attribute<std::string>("mode");
     const auto* pads = constant(input_or_empty(node, 1));
     if (node.operation != "Pad" || (mode && *mode != "constant") || !pads || pads->type != ElementType::int64)
       return std::nullopt;
-    if (const auto filling = input_or_empty(node, 2); !filling.empty()) {
-      const auto* value = float_constant(filling);
-      if (!value || value->count() != 1 || value->values<float>().front() != 0) return std::nullopt;
+    float filling = 0;
+    if (const auto name = input_or_empty(node, 2); !name.empty()) {
+      const auto* value = float_constant(name);
+      if (!value || value->count() != 1) return std::nullopt;
+      filling = value->values<float>().front();
     }
+    if (!is_right(filling)) return std::nullopt;
     const auto n = pads->values<std::int64_t>();
     if (n.size() != 8 || n[0] != 0 || n[1] != 0 || n[4] != 0 || n[5] != 0) return std::nullopt;
     if (std::any_of(n.begin(), n.end(), [](auto value) { return value < 0; })) return std::nullopt;
     return std::vector<std::int64_t>{n[2], n[3], n[6], n[7]};
   }
 
-  bool pad_into_convolution(std::size_t index) {
-    auto& convolution = graph_.nodes[index];
-    const auto before = sole_maker(input_or_empty(convolution, 0));
+  /// A Pad before an operator that slides a window, with the filling that the window's own pads stand for.
+  bool pad_into_window(std::size_t index, bool (*is_right)(float filling)) {
+    auto& window = graph_.nodes[index];
+    const auto before = sole_maker(input_or_empty(window, 0));
     if (!before || !graph_.nodes[*before].domain.empty()) return false;
-    const auto added = zero_pads(graph_.nodes[*before]);
-    if (!added || convolution.attribute<std::string>("auto_pad")) return false;
+    const auto added = pads_of(graph_.nodes[*before], is_right);
+    if (!added || window.attribute<std::string>("auto_pad")) return false;
     std::vector<std::int64_t> pads{0, 0, 0, 0};
-    if (const auto* own = convolution.attribute<std::vector<std::int64_t>>("pads")) pads = *own;
+    if (const auto* own = window.attribute<std::vector<std::int64_t>>("pads")) pads = *own;
     if (pads.size() != 4) return false;
     for (std::size_t i = 0; i < 4; ++i) pads[i] += (*added)[i];
-    std::erase_if(convolution.attributes, [](const auto& attribute) { return attribute.name == "pads"; });
-    convolution.attributes.emplace_back("pads", OnnxAttributeValue(pads));
-    auto inputs = convolution.inputs;
+    if (window.operation == "MaxPool" && !fits(pads, window)) return false;
+    std::erase_if(window.attributes, [](const auto& attribute) { return attribute.name == "pads"; });
+    window.attributes.emplace_back("pads", OnnxAttributeValue(pads));
+    auto inputs = window.inputs;
     inputs[0] = graph_.nodes[*before].inputs[0];
     absorb(*before, index, std::move(inputs));
+    return true;
+  }
+
+  /// ONNX wants each window to hold a number that is no border.
+  static bool fits(const std::vector<std::int64_t>& pads, const OnnxNode& pooling) {
+    const auto* kernel = pooling.attribute<std::vector<std::int64_t>>("kernel_shape");
+    const auto* rounds_up = pooling.attribute<std::int64_t>("ceil_mode");
+    if (kernel == nullptr || kernel->size() != 2 || (rounds_up != nullptr && *rounds_up != 0)) return false;
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (pads[i] >= (*kernel)[i % 2]) return false;
+    }
     return true;
   }
 

@@ -4,12 +4,15 @@
 #include <cmath>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <limits>
 
 namespace verge::models {
 namespace {
 
 using ::testing::ElementsAre;
 using Edge = GraphBuilder::Edge;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 std::vector<std::string> operations(const OnnxGraph& graph) {
   std::vector<std::string> names;
@@ -83,6 +86,24 @@ TEST(Simplify, Rewrites) {
          return convolution(g, g.add("Pad", {x, g.ints({0, 0, 1, 1, 0, 0, 1, 1})}, {{"mode", "reflect"}}));
        },
        {"Pad", "Conv"}},
+      {"a border below all goes into the search for the greatest",
+       [](GraphBuilder& g, const Edge& x) {
+         const auto pad = g.add("Pad", {x, g.ints({0, 0, 1, 1, 0, 0, 1, 1}), g.scalar(-kInfinity)});
+         return g.add("MaxPool", {pad}, {{"kernel_shape", {3, 3}}});
+       },
+       {"MaxPool"}},
+      {"a border of zeros may be the greatest",
+       [](GraphBuilder& g, const Edge& x) {
+         const auto pad = g.add("Pad", {x, g.ints({0, 0, 1, 1, 0, 0, 1, 1})});
+         return g.add("MaxPool", {pad}, {{"kernel_shape", {3, 3}}});
+       },
+       {"Pad", "MaxPool"}},
+      {"a border as wide as the window stays",
+       [](GraphBuilder& g, const Edge& x) {
+         const auto pad = g.add("Pad", {x, g.ints({0, 0, 2, 2, 0, 0, 0, 0}), g.scalar(-kInfinity)});
+         return g.add("MaxPool", {pad}, {{"kernel_shape", {2, 2}}});
+       },
+       {"Pad", "MaxPool"}},
       {"dead code goes",
        [](GraphBuilder& g, const Edge& x) {
          g.add("Exp", {x});

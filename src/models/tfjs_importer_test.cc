@@ -895,8 +895,7 @@ TEST(TfjsImporter, ConvertsNanodet) {
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_LE(model->graph.nodes.size(), 110U);
   EXPECT_TRUE(std::none_of(model->graph.nodes.begin(), model->graph.nodes.end(),
-                           [](const auto& node) { return node.operation == "Pad"; }) ||
-              model->graph.nodes.size() < 110U);
+                           [](const auto& node) { return node.operation == "Pad"; }));
   const auto answers = run(*model, {Values(3 * 416 * 416, 0.25)});
   ASSERT_TRUE(answers) << answers.error().message;
   EXPECT_EQ(answers->at("Identity").shape, (Dimensions{1, 2704, 80}));
