@@ -75,7 +75,7 @@ fetch_item() { # item client package version megabytes sha256 files
     mkdir -p "$(dirname "$target")"
     [ -e "$work/files/${pair%%=*}" ] || fail 5 "$package $version holds no ${pair%%=*}."
     rm -rf "$target"
-    mv "$work/files/${pair%%=*}" "$target"
+    cp -a "$work/files/${pair%%=*}" "$target"  # Not moved: models of one package share its licence.
   done
   rm -rf "$work"
 }

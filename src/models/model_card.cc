@@ -157,8 +157,8 @@ Result<std::vector<CardTensor>> read_tensors(const Reader& reader, std::string_v
 Result<PictureInput> read_picture(const Reader& reader) {
   PictureInput picture;
   VERGE_CHECK(reader.allow_only({"width", "height", "colours", "layout", "mean", "deviation", "fit", "filling"}));
-  VERGE_TRY(picture.width, reader.whole("width", 1, 16'384));
-  VERGE_TRY(picture.height, reader.whole("height", 1, 16'384));
+  VERGE_TRY(picture.width, reader.whole("width", 1, 8'192));
+  VERGE_TRY(picture.height, reader.whole("height", 1, 8'192));
   VERGE_TRY(picture.colours, reader.word("colours", colour_words, ColourOrder::rgb));
   VERGE_TRY(picture.is_channels_first, reader.word("layout", layout_words, true));
   const std::size_t channels = picture.colours == ColourOrder::grey ? 1 : 3;

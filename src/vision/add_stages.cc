@@ -1,9 +1,12 @@
 #include "vision/add_stages.h"
 
+#include "vision/classify.h"
 #include "vision/detect.h"
+#include "vision/faces.h"
 #include "vision/line.h"
 #include "vision/live.h"
 #include "vision/motion.h"
+#include "vision/pose.h"
 #include "vision/rule.h"
 #include "vision/track.h"
 #include "vision/zone.h"
@@ -13,7 +16,10 @@ namespace verge::vision {
 void add_stages(pipeline::Catalog& catalog) {
   catalog.add(motion_kind());
   catalog.add(detect_kind());
+  catalog.add(faces_kind());
   catalog.add(track_kind());
+  catalog.add(classify_kind());
+  catalog.add(pose_kind());
   catalog.add(zone_kind());
   catalog.add(line_kind());
   catalog.add(rule_kind());

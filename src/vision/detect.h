@@ -1,22 +1,23 @@
 // vision/detect.h -- finds objects in pictures with a detector model; one model serves all streams.
 //
 // Takes scenes, gives scenes with objects (boxes in parts of the picture). A picture that cannot be analysed is logged
-// and dropped. The model is a folder (models/model_card.h); its card says what goes in and how boxes come out.
-// Threads: a thread of its own computes; submit() only queues.
+// and dropped. The model is a folder (models/model_card.h); its card says what goes in (picture_model.h) and how boxes
+// come out (heads/box_head.h).
+// Threads: a thread of its own computes (model_stage.h); submit() only queues.
 #pragma once
 
-#include "inference/session.h"
+#include <optional>
+
 #include "pipeline/stage.h"
-#include "vision/detector_card.h"
-#include "vision/nanodet.h"
+#include "vision/heads/box_head.h"
+#include "vision/picture_model.h"
 
 namespace verge::vision {
 
 struct DetectorOptions {
-  int threads = 1;                  ///< Of one run, for whoever loads the session.
-  float score_min = 0.4F;           ///< 0..1
-  float overlap_max = 0.5F;         ///< 0..1
-  std::vector<std::string> labels;  ///< Only these; empty for all of the card's.
+  std::optional<float> score_min;    ///< 0..1; the card's threshold "score", else 0.4.
+  std::optional<float> overlap_max;  ///< 0..1; the card's threshold "overlap", else 0.5.
+  std::vector<std::string> labels;   ///< Only these; empty for all of the card's.
 };
 
 /// The core without threads: picture in, objects out.
@@ -24,21 +25,18 @@ struct DetectorOptions {
 class Detector {
  public:
   /// Errors: invalid_argument when model and card do not fit, or a label is unknown.
-  static Result<std::unique_ptr<Detector>> make(std::unique_ptr<inference::Session> session, const DetectorCard& card,
-                                                const DetectorOptions& options);
+  static Result<std::unique_ptr<Detector>> make(models::LoadedModel model, const DetectorOptions& options);
+  /// Strongest first, boxes and points in parts of the picture; boxes end at its edges, points need not.
   Result<std::vector<pipeline::Object>> detect(const pipeline::Frame& frame);
-  inference::Session& session() { return *session_; }
-  const inference::Tensor& input() const { return input_; }
+  inference::Session& session() { return model_->session(); }
+  const inference::Tensor& input() const { return model_->input(); }
 
  private:
-  Detector(std::unique_ptr<inference::Session> session, DetectorCard card, DetectorOptions options);
+  Detector() = default;
 
-  std::unique_ptr<inference::Session> session_;
-  DetectorCard card_;
-  DetectorOptions options_;
-  Letterbox letterbox_;
-  inference::Tensor input_;
-  std::vector<HeadPair> heads_;
+  std::unique_ptr<PictureModel> model_;
+  std::unique_ptr<BoxHead> head_;
+  float score_min_ = 0, overlap_max_ = 0;
   std::vector<int> wanted_;
 };
 

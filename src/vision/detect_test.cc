@@ -1,8 +1,10 @@
 #include "vision/detect.h"
 
+#include <cmath>
 #include <condition_variable>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <limits>
 #include <mutex>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include "base/disk.h"
 #include "base/json.h"
 #include "vision/test_frames.h"
+#include "vision/test_models.h"
 
 namespace verge::vision {
 namespace {
@@ -19,18 +22,23 @@ using ::testing::HasSubstr;
 
 const char* const kModel = "src/vision/data/tiny_detector.onnx";
 
-DetectorCard tiny_card() {
-  DetectorCard card;
-  card.input.width = card.input.height = 32;
-  card.input.deviation = {255, 255, 255};
+models::ModelCard tiny_card() {
+  models::ModelCard card;
+  card.name = "tiny";
   card.labels = {"lamp", "cat"};
+  card.head = {{"kind", "nanodet"}, {"strides", {8, 16, 32}}, {"bins", 11}};
+  card.picture = models::PictureInput{};
+  card.picture->width = card.picture->height = 32;
+  card.picture->deviation = {255, 255, 255};
+  card.picture->fit = models::PictureFit::letterbox_top_left;
   return card;
 }
 
-Result<std::unique_ptr<Detector>> make_detector(const DetectorCard& card, const DetectorOptions& options = {}) {
-  auto session = inference::load_onnx(kModel);
-  if (!session) return session.error();
-  return Detector::make(std::move(*session), card, options);
+Result<std::unique_ptr<Detector>> make_detector(const models::ModelCard& card, const DetectorOptions& options = {}) {
+  models::LoadedModel model;
+  model.card = card;
+  VERGE_TRY(model.session, inference::load_onnx(kModel));
+  return Detector::make(std::move(model), options);
 }
 
 /// Black, with a white square of 16 x 16 pixels whose corner is at (32, 16) of 64 x 32 pixels.
@@ -56,61 +64,101 @@ TEST(Detector, FindsTheLampInPartsOfThePicture) {
 }
 
 TEST(Detector, LooksOnlyForItsLabels) {
-  auto cats = make_detector(tiny_card(), {.labels = {"cat"}});
+  auto cats = make_detector(tiny_card(), {.score_min = {}, .overlap_max = {}, .labels = {"cat"}});
   ASSERT_TRUE(cats);
   EXPECT_TRUE((*cats)->detect(*lamp_picture())->empty());
-  auto unknown = make_detector(tiny_card(), {.labels = {"dog"}});
+  auto unknown = make_detector(tiny_card(), {.score_min = {}, .overlap_max = {}, .labels = {"dog"}});
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message, HasSubstr("knows no \"dog\"; it knows lamp, cat"));
 }
 
-TEST(Detector, RefusesACardThatDoesNotFit) {
-  DetectorCard wide = tiny_card();
-  wide.input.width = 64;
-  auto made = make_detector(wide);
-  ASSERT_FALSE(made);
-  EXPECT_THAT(made.error().message,
-              HasSubstr("the card gives pictures [1,3,32,64] float32, the model wants [1,3,32,32]"));
-  DetectorCard more_labels = tiny_card();
-  more_labels.labels.push_back("dog");
-  EXPECT_FALSE(make_detector(more_labels));
+TEST(Detector, TheCardsThresholdCanBeChanged) {
+  auto card = tiny_card();
+  card.thresholds = {{"score", 0.9}};
+  const auto dim = testing::make_frame(PixelFormat::gray8, 64, 32,
+                                       [](int, int x, int y) { return x >= 32 && x < 48 && y >= 16 ? 180 : 0; });
+  EXPECT_TRUE((*make_detector(card))->detect(*dim)->empty());
+  auto loose = make_detector(card, {.score_min = 0.5F, .overlap_max = {}, .labels = {}});
+  EXPECT_EQ((*loose)->detect(*dim)->size(), 1U);
 }
 
-TEST(DetectorCard, ComesFromTheModelCard) {
-  models::ModelCard card;
-  card.name = "door";
-  card.labels = {"door"};
-  card.head = {{"kind", "nanodet"}, {"strides", {8, 16}}, {"bins", 8}};
-  card.thresholds = {{"score", 0.3}};
-  card.picture = models::PictureInput{};
-  card.picture->width = card.picture->height = 320;
-  card.picture->fit = models::PictureFit::letterbox_top_left;
-  auto detector = detector_card_of(card);
-  ASSERT_TRUE(detector) << detector.error().message;
-  EXPECT_EQ(detector->bins, 8);
-  EXPECT_EQ(detector->strides, (std::vector<int>{8, 16}));
-  EXPECT_FLOAT_EQ(detector->score_min, 0.3F);
+TEST(Detector, RefusesACardThatDoesNotFit) {
   const struct {
     const char* name;
     std::function<void(models::ModelCard&)> spoil;
     const char* message;
   } cases[] = {
+      {"another width", [](auto& c) { c.picture->width = 64; },
+       "the card gives pictures [1,3,32,64] float32, the model wants [1,3,32,32] float32"},
+      {"another layout", [](auto& c) { c.picture->is_channels_first = false; }, "the card gives pictures [1,32,32,3]"},
+      {"more labels", [](auto& c) { c.labels.push_back("dog"); }, "/head/kind must be another one, or other labels"},
       {"no picture", [](auto& c) { c.picture.reset(); }, "/picture must be there"},
-      {"another head", [](auto& c) { c.head["kind"] = "yolo"; }, "/head/kind must be nanodet"},
+      {"a head for sound", [](auto& c) { c.head["kind"] = "silero"; }, "/head/kind must be one of blazeface"},
       {"no labels", [](auto& c) { c.labels.clear(); }, "/labels"},
       {"a zero deviation", [](auto& c) { c.picture->deviation[1] = 0; }, "/picture/deviation"},
-      {"stretched", [](auto& c) { c.picture->fit = models::PictureFit::stretch; }, "/picture/fit"},
+      {"a mean too few", [](auto& c) { c.picture->mean.pop_back(); }, "/picture/mean and deviation must be 3 numbers"},
+      {"a picture too wide", [](auto& c) { c.picture->width = 9000; }, "/picture/width and height must be 1 to 8192"},
       {"bad strides", [](auto& c) { c.head["strides"] = {0}; }, "/head/strides"},
       {"bad threshold", [](auto& c) { c.thresholds["score"] = 2; }, "/thresholds/score"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
-    models::ModelCard spoiled = card;
+    auto spoiled = tiny_card();
     c.spoil(spoiled);
-    auto made = detector_card_of(spoiled);
+    auto made = make_detector(spoiled);
     ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::invalid_argument);
     EXPECT_THAT(made.error().message, HasSubstr(c.message));
   }
+}
+
+/// One box in pixels of a 32 x 32 input, for a picture of 64 x 32.
+struct FitRow {
+  const char* name;
+  models::PictureFit fit;
+  std::vector<float> row;
+  contract::Region box;
+};
+
+TEST(Detector, BoxesComeBackFromEveryFit) {
+  using models::PictureFit;
+  const FitRow rows[] = {
+      {"stretched", PictureFit::stretch, {8, 8, 16, 24, 0.9F, 0}, {0.25, 0.25, 0.5, 0.75}},
+      {"top left", PictureFit::letterbox_top_left, {8, 4, 16, 12, 0.9F, 0}, {0.25, 0.25, 0.5, 0.75}},
+      {"in the middle", PictureFit::letterbox, {8, 12, 16, 20, 0.9F, 0}, {0.25, 0.25, 0.5, 0.75}},
+      {"into the padding", PictureFit::letterbox, {-4, 0, 40, 32, 0.9F, 0}, {0, 0, 1, 1}},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    auto detector = Detector::make(testing::fake_model(
+                                       {{"kind", "centernet"}}, {"cat"}, 32, {1, 1, 6},
+                                       [&](const auto&) {
+                                         return testing::one_tensor({1, 1, 6}, row.row);
+                                       },
+                                       row.fit),
+                                   {});
+    ASSERT_TRUE(detector) << detector.error().message;
+    const auto objects = (*detector)->detect(*lamp_picture());
+    ASSERT_TRUE(objects);
+    ASSERT_EQ(objects->size(), 1U);
+    EXPECT_DOUBLE_EQ(objects->front().box.left, row.box.left);
+    EXPECT_DOUBLE_EQ(objects->front().box.top, row.box.top);
+    EXPECT_DOUBLE_EQ(objects->front().box.right, row.box.right);
+    EXPECT_DOUBLE_EQ(objects->front().box.bottom, row.box.bottom);
+  }
+}
+
+TEST(Detector, WhatIsNoBoxIsLeftOut) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> numbers{std::nanf(""), 0, 9, 9, 0.9F, 0, 0, 0, inf, 9, 0.9F, 0, 0, 0, 9, 5, 0.9F, 0};
+  auto detector = Detector::make(testing::fake_model({{"kind", "centernet"}}, {"cat"}, 32, {1, 3, 6},
+                                                     [&](const auto&) {
+                                                       return testing::one_tensor({1, 3, 6}, numbers);
+                                                     }),
+                                 {});
+  ASSERT_TRUE(detector);
+  // The last one lies in the padding above the picture.
+  EXPECT_TRUE((*detector)->detect(*lamp_picture())->empty());
 }
 
 class DetectStageTest : public ::testing::Test {
@@ -120,21 +168,14 @@ class DetectStageTest : public ::testing::Test {
     std::filesystem::create_directories(folder_ / "tiny");
     std::filesystem::copy_file(kModel, folder_ / "tiny" / "model.onnx",
                                std::filesystem::copy_options::overwrite_existing);
-    models::ModelCard card;
-    card.name = "tiny";
+    models::ModelCard card = tiny_card();
     card.task = "object-detection";
     card.family = "vision";
     card.digest = *sha256_digest_of_file(kModel);
     auto session = inference::load_onnx(kModel);
     for (const auto& tensor : (*session)->inputs()) card.inputs.push_back({tensor.name, tensor.type, tensor.shape});
     for (const auto& tensor : (*session)->outputs()) card.outputs.push_back({tensor.name, tensor.type, tensor.shape});
-    card.labels = {"lamp", "cat"};
-    card.head = {{"kind", "nanodet"}, {"strides", {8, 16, 32}}, {"bins", 11}};
     card.licence = "MIT";
-    card.picture = models::PictureInput{};
-    card.picture->width = card.picture->height = 32;
-    card.picture->deviation = {255, 255, 255};
-    card.picture->fit = models::PictureFit::letterbox_top_left;
     EXPECT_TRUE(write_file(folder_ / "tiny" / "card.json", to_text(models::to_json(card))));
     context_.folder = folder_;
     context_.metrics = &metrics_;

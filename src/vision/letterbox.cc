@@ -17,6 +17,8 @@
 namespace verge::vision {
 namespace {
 
+using inference::DataType;
+using inference::Tensor;
 using pipeline::Frame;
 using pipeline::PixelFormat;
 
@@ -90,16 +92,110 @@ VERGE_KERNEL void convert_row(const float* __restrict luma, const float* __restr
   }
 }
 
-Status check(const Frame& frame, const LetterboxOptions& options, std::span<const float> tensor) {
-  const std::size_t wanted = 3U * static_cast<std::size_t>(options.width) * static_cast<std::size_t>(options.height);
+/// One row of Y (0..255) to a row of grey.
+VERGE_KERNEL void convert_grey_row(const float* __restrict luma, int count, ColourMatrix m, Channel grey,
+                                   float* __restrict row) {
+  for (int i = 0; i < count; ++i) {
+    const float value = std::min(std::max((luma[i] - m.luma_offset) * m.luma, 0.0F), 255.0F);
+    row[i] = (value - grey.mean) * grey.factor;
+  }
+}
+
+// Whole numbers are rounded half up, as both limits are beyond what pixels give unless the card says so.
+std::uint8_t as_byte(float value) { return static_cast<std::uint8_t>(std::min(std::max(value, 0.0F), 255.0F) + 0.5F); }
+std::int32_t as_integer(float value) {
+  constexpr float kMost = 2147483520;  // the largest float that fits
+  return static_cast<std::int32_t>(std::floor(std::min(std::max(value, -kMost), kMost) + 0.5F));
+}
+
+/// A row of one channel to every `step`th place.
+VERGE_KERNEL void store_floats(const float* __restrict row, int count, int step, float* __restrict target) {
+  for (int i = 0; i < count; ++i) target[i * step] = row[i];
+}
+VERGE_KERNEL void store_bytes(const float* __restrict row, int count, int step, std::uint8_t* __restrict target) {
+  for (int i = 0; i < count; ++i) {
+    target[i * step] = static_cast<std::uint8_t>(std::min(std::max(row[i], 0.0F), 255.0F) + 0.5F);
+  }
+}
+VERGE_KERNEL void store_integers(const float* __restrict row, int count, int step, std::int32_t* __restrict target) {
+  for (int i = 0; i < count; ++i) target[i * step] = as_integer(row[i]);
+}
+
+int channels_of(const LetterboxOptions& options) { return options.is_grey ? 1 : 3; }
+
+/// Place of a channel's pixel in the tensor.
+std::size_t place_in_tensor(const LetterboxOptions& options, int channel, int row, int column) {
+  const auto width = static_cast<std::size_t>(options.width);
+  const auto pixel = static_cast<std::size_t>(row) * width + static_cast<std::size_t>(column);
+  if (!options.is_channels_first) {
+    return pixel * static_cast<std::size_t>(channels_of(options)) + static_cast<std::size_t>(channel);
+  }
+  return static_cast<std::size_t>(channel) * width * static_cast<std::size_t>(options.height) + pixel;
+}
+
+/// A run of pixels of one channel, normalised, to its place in the tensor.
+void store(const LetterboxOptions& options, const float* row, int count, std::size_t at, Tensor& tensor) {
+  const int step = options.is_channels_first ? 1 : channels_of(options);
+  if (options.type == DataType::uint8) {
+    store_bytes(row, count, step, tensor.values<std::uint8_t>().data() + at);
+  } else if (options.type == DataType::int32) {
+    store_integers(row, count, step, tensor.values<std::int32_t>().data() + at);
+  } else {
+    store_floats(row, count, step, tensor.values<float>().data() + at);
+  }
+}
+
+template <class T>
+void fill_steps(std::span<T> values, std::size_t at, int count, int step, T value) {
+  if (step == 1) {
+    std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(at), count, value);
+    return;
+  }
+  for (int i = 0; i < count; ++i) values[at + static_cast<std::size_t>(i) * static_cast<std::size_t>(step)] = value;
+}
+
+/// `count` pixels of one channel, all the same.
+void store_constant(const LetterboxOptions& options, float value, int count, std::size_t at, Tensor& tensor) {
+  const int step = options.is_channels_first ? 1 : channels_of(options);
+  if (options.type == DataType::uint8) {
+    fill_steps(tensor.values<std::uint8_t>(), at, count, step, as_byte(value));
+  } else if (options.type == DataType::int32) {
+    fill_steps(tensor.values<std::int32_t>(), at, count, step, as_integer(value));
+  } else {
+    fill_steps(tensor.values<float>(), at, count, step, value);
+  }
+}
+
+/// All around the picture.
+void fill_padding(const LetterboxOptions& options, Placement placement, Tensor& tensor) {
+  const int right = placement.left + placement.width;
+  const int bottom = placement.top + placement.height;
+  for (int c = 0; c < channels_of(options); ++c) {
+    const auto channel = static_cast<std::size_t>(c);
+    const float value = (options.padding - options.mean[channel]) / options.deviation[channel];
+    // Rows follow each other in both layouts, so the bands above and below are one run each.
+    const auto run = [&](int row, int column, int count) {
+      if (count > 0) store_constant(options, value, count, place_in_tensor(options, c, row, column), tensor);
+    };
+    run(0, 0, placement.top * options.width);
+    for (int row = placement.top; row < bottom && placement.width < options.width; ++row) {
+      run(row, 0, placement.left);
+      run(row, right, options.width - right);
+    }
+    if (bottom < options.height) run(bottom, 0, (options.height - bottom) * options.width);
+  }
+}
+
+Status check_letterbox(const Frame& frame, const LetterboxOptions& options, const Tensor& tensor) {
   if (frame.width < 1 || frame.height < 1 || frame.planes[0] == nullptr) {
     return Error{ErrorCode::invalid_argument,
                  fmt::format("prepare a picture for the network: it is {}x{} pixels", frame.width, frame.height)};
   }
-  if (tensor.size() != wanted) {
-    return Error{ErrorCode::invalid_argument, fmt::format("prepare a picture for the network: the tensor holds {} "
-                                                          "numbers, 3x{}x{} need {}",
-                                                          tensor.size(), options.height, options.width, wanted)};
+  if (tensor.shape() != shape_of(options) || tensor.type() != options.type) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("prepare a picture for the network: the tensor is {} {}, needed is {} {}",
+                             inference::to_text(tensor.shape()), name_of(tensor.type()),
+                             inference::to_text(shape_of(options)), name_of(options.type))};
   }
   return Done{};
 }
@@ -136,19 +232,44 @@ std::array<float, 3> pixel(const Frame& frame, Placement placement, int column, 
   return {limit(grey + m.red_v * cr), limit(grey + m.green_u * cb + m.green_v * cr), limit(grey + m.blue_u * cb)};
 }
 
+/// The grey of a pixel, 0..255. Of YUV pictures it is Y itself.
+float grey_pixel(const Frame& frame, Placement placement, int column, int row) {
+  if (frame.format != PixelFormat::yuv420) {
+    const auto [red, green, blue] = pixel(frame, placement, column, row);
+    return frame.format == PixelFormat::gray8 ? red : 0.299F * red + 0.587F * green + 0.114F * blue;
+  }
+  const Position x = position_of(column, placement.width, frame.width, frame.width);
+  const Position y = position_of(row, placement.height, frame.height, frame.height);
+  const ColourMatrix& m = frame.is_full_range ? kFull : kLimited;
+  return std::clamp((bilinear(frame.planes[0], frame.strides[0], 1, x, y) - m.luma_offset) * m.luma, 0.0F, 255.0F);
+}
+
 }  // namespace
 
+inference::Shape shape_of(const LetterboxOptions& options) {
+  const std::int64_t channels = channels_of(options);
+  if (options.is_channels_first) return {1, channels, options.height, options.width};
+  return {1, options.height, options.width, channels};
+}
+
 Placement place(int picture_width, int picture_height, const LetterboxOptions& options) {
+  if (options.fit == models::PictureFit::stretch) return {0, 0, options.width, options.height};
   const double scale = std::min(static_cast<double>(options.width) / picture_width,
                                 static_cast<double>(options.height) / picture_height);
   const auto scaled = [&](int size, int most) {
     return std::clamp(static_cast<int>(std::lround(size * scale)), 1, most);
   };
-  return {scaled(picture_width, options.width), scaled(picture_height, options.height)};
+  Placement placement{0, 0, scaled(picture_width, options.width), scaled(picture_height, options.height)};
+  if (options.fit == models::PictureFit::letterbox) {
+    placement.left = (options.width - placement.width) / 2;
+    placement.top = (options.height - placement.height) / 2;
+  }
+  return placement;
 }
 
 Letterbox::Letterbox(LetterboxOptions options) : options_(options) {
   VERGE_ASSERT(options.width > 0 && options.width <= 8192 && options.height > 0 && options.height <= 8192);
+  VERGE_ASSERT(options.type == DataType::float32 || options.type == DataType::uint8 || options.type == DataType::int32);
 }
 
 void Letterbox::prepare(Columns& columns, int plane_width, int picture_width, int target) const {
@@ -164,76 +285,88 @@ void Letterbox::prepare(Columns& columns, int plane_width, int picture_width, in
   }
 }
 
-void Letterbox::fill_yuv(const Frame& frame, Placement placement, std::span<float> tensor) {
+/// One output row of Y, and of U and V where colours are wanted.
+void Letterbox::sample_rows(const Frame& frame, Placement placement, int row) {
   const int chroma_width = (frame.width + 1) / 2;
   const int chroma_height = (frame.height + 1) / 2;
+  for (int p = 0; p < channels_of(options_); ++p) {
+    const Columns& columns = p == 0 ? luma_ : chroma_;
+    const int plane_width = p == 0 ? frame.width : chroma_width;
+    const Position y = position_of(row, placement.height, frame.height, p == 0 ? frame.height : chroma_height);
+    const std::uint8_t* upper = frame.planes[p] + static_cast<std::ptrdiff_t>(y.first) * frame.strides[p];
+    const auto weight = static_cast<std::uint16_t>(std::lround(y.weight * 256));
+    blend_rows(upper, weight == 0 ? upper : upper + frame.strides[p], weight, plane_width, blended_.data());
+    blended_[static_cast<std::size_t>(plane_width)] = blended_[static_cast<std::size_t>(plane_width) - 1];
+    sample_columns(blended_.data(), columns.left.data(), columns.weight.data(), placement.width,
+                   rows_.data() + static_cast<std::size_t>(p) * static_cast<std::size_t>(placement.width));
+  }
+}
+
+void Letterbox::fill_yuv(const Frame& frame, Placement placement, Tensor& tensor) {
   const auto width = static_cast<std::size_t>(placement.width);
   prepare(luma_, frame.width, frame.width, placement.width);
-  prepare(chroma_, chroma_width, frame.width, placement.width);
+  prepare(chroma_, (frame.width + 1) / 2, frame.width, placement.width);
   blended_.resize(static_cast<std::size_t>(frame.width) + 1);  // one more: the last column's right neighbour
   rows_.resize(3 * width);
-  const std::size_t red = options_.is_bgr ? 2 : 0;
-  const std::size_t blue = 2 - red;
-  const auto channel = [&](std::size_t c) { return Channel{options_.mean[c], 1 / options_.deviation[c]}; };
-  const std::size_t plane = static_cast<std::size_t>(options_.width) * static_cast<std::size_t>(options_.height);
-
+  const bool is_direct = options_.type == DataType::float32 && options_.is_channels_first;
+  if (!is_direct) normal_.resize(3 * width);
+  const int red = options_.is_bgr ? 2 : 0;
+  const int blue = 2 - red;
+  const auto channel = [&](int c) {
+    return Channel{options_.mean[static_cast<std::size_t>(c)], 1 / options_.deviation[static_cast<std::size_t>(c)]};
+  };
+  const ColourMatrix& matrix = frame.is_full_range ? kFull : kLimited;
   for (int row = 0; row < placement.height; ++row) {
-    for (int p = 0; p < 3; ++p) {
-      const Columns& columns = p == 0 ? luma_ : chroma_;
-      const int plane_width = p == 0 ? frame.width : chroma_width;
-      const Position y = position_of(row, placement.height, frame.height, p == 0 ? frame.height : chroma_height);
-      const std::uint8_t* upper = frame.planes[p] + static_cast<std::ptrdiff_t>(y.first) * frame.strides[p];
-      const auto weight = static_cast<std::uint16_t>(std::lround(y.weight * 256));
-      blend_rows(upper, weight == 0 ? upper : upper + frame.strides[p], weight, plane_width, blended_.data());
-      blended_[static_cast<std::size_t>(plane_width)] = blended_[static_cast<std::size_t>(plane_width) - 1];
-      sample_columns(blended_.data(), columns.left.data(), columns.weight.data(), placement.width,
-                     rows_.data() + static_cast<std::size_t>(p) * width);
+    sample_rows(frame, placement, row);
+    const auto target = [&](int c) {
+      if (!is_direct) return normal_.data() + static_cast<std::size_t>(c) * width;
+      return tensor.values<float>().data() + place_in_tensor(options_, c, placement.top + row, placement.left);
+    };
+    if (options_.is_grey) {
+      convert_grey_row(rows_.data(), placement.width, matrix, channel(0), target(0));
+    } else {
+      convert_row(rows_.data(), rows_.data() + width, rows_.data() + 2 * width, placement.width, matrix, channel(red),
+                  channel(1), channel(blue), target(red), target(1), target(blue));
     }
-    float* target = tensor.data() + static_cast<std::size_t>(row) * static_cast<std::size_t>(options_.width);
-    convert_row(rows_.data(), rows_.data() + width, rows_.data() + 2 * width, placement.width,
-                frame.is_full_range ? kFull : kLimited, channel(red), channel(1), channel(blue), target + red * plane,
-                target + plane, target + blue * plane);
+    for (int c = 0; c < channels_of(options_) && !is_direct; ++c) {
+      store(options_, target(c), placement.width, place_in_tensor(options_, c, placement.top + row, placement.left),
+            tensor);
+    }
   }
 }
 
-void Letterbox::fill_padding(Placement placement, std::span<float> tensor) const {
-  const auto width = static_cast<std::size_t>(options_.width);
-  const auto height = static_cast<std::size_t>(options_.height);
-  for (std::size_t c = 0; c < 3; ++c) {
-    const float value = (options_.padding - options_.mean[c]) / options_.deviation[c];
-    float* plane = tensor.data() + c * width * height;
-    if (placement.width < options_.width) {
-      for (std::size_t row = 0; row < static_cast<std::size_t>(placement.height); ++row) {
-        std::fill(plane + row * width + static_cast<std::size_t>(placement.width), plane + (row + 1) * width, value);
-      }
-    }
-    std::fill(plane + static_cast<std::size_t>(placement.height) * width, plane + height * width, value);
-  }
-}
-
-Result<Placement> Letterbox::fill(const Frame& frame, std::span<float> tensor) {
+Result<Placement> Letterbox::fill(const Frame& frame, Tensor& tensor) {
   if (frame.format != PixelFormat::yuv420) return letterbox_plain(frame, options_, tensor);
-  VERGE_CHECK(check(frame, options_, tensor));
+  VERGE_CHECK(check_letterbox(frame, options_, tensor));
   const Placement placement = place(frame.width, frame.height, options_);
   fill_yuv(frame, placement, tensor);
-  fill_padding(placement, tensor);
+  fill_padding(options_, placement, tensor);
   return placement;
 }
 
-Result<Placement> letterbox_plain(const Frame& frame, const LetterboxOptions& options, std::span<float> tensor) {
-  VERGE_CHECK(check(frame, options, tensor));
+Result<Placement> letterbox_plain(const Frame& frame, const LetterboxOptions& options, Tensor& tensor) {
+  VERGE_CHECK(check_letterbox(frame, options, tensor));
   const Placement placement = place(frame.width, frame.height, options);
-  const std::size_t plane = static_cast<std::size_t>(options.width) * static_cast<std::size_t>(options.height);
+  const int channels = channels_of(options);
+  std::array<std::vector<float>, 3> line;
   for (int row = 0; row < options.height; ++row) {
+    for (auto& channel : line) channel.clear();
     for (int column = 0; column < options.width; ++column) {
-      std::array<float, 3> colour{options.padding, options.padding, options.padding};
-      if (row < placement.height && column < placement.width) colour = pixel(frame, placement, column, row);
-      if (options.is_bgr) std::swap(colour[0], colour[2]);
-      const auto at =
-          static_cast<std::size_t>(row) * static_cast<std::size_t>(options.width) + static_cast<std::size_t>(column);
-      for (std::size_t c = 0; c < 3; ++c) {
-        tensor[c * plane + at] = (colour[c] - options.mean[c]) / options.deviation[c];
+      std::array<float, 3> values{options.padding, options.padding, options.padding};
+      const int x = column - placement.left;
+      const int y = row - placement.top;
+      if (x >= 0 && x < placement.width && y >= 0 && y < placement.height) {
+        if (options.is_grey) values[0] = grey_pixel(frame, placement, x, y);
+        if (!options.is_grey) values = pixel(frame, placement, x, y);
       }
+      if (options.is_bgr && !options.is_grey) std::swap(values[0], values[2]);
+      for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+        line[c].push_back((values[c] - options.mean[c]) / options.deviation[c]);
+      }
+    }
+    for (int c = 0; c < channels; ++c) {
+      store(options, line[static_cast<std::size_t>(c)].data(), options.width, place_in_tensor(options, c, row, 0),
+            tensor);
     }
   }
   return placement;

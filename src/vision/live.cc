@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <fmt/format.h>
 #include <turbojpeg.h>
 #include <vector>
@@ -120,20 +121,38 @@ int compress(Compressor& out, const std::vector<Plane>& planes, PixelFormat form
                      &out.count, is_gray ? TJSAMP_GRAY : TJSAMP_420, quality, 0);
 }
 
-double rounded(double value) {
-  return static_cast<double>(static_cast<int>(value * 10'000 + (value < 0 ? -0.5 : 0.5))) / 10'000;
+double rounded(double value) { return std::round(value * 10'000) / 10'000; }
+
+Json attributes_of(const std::vector<pipeline::Attribute>& attributes) {
+  Json list = Json::array();
+  for (const pipeline::Attribute& attribute : attributes) {
+    list.push_back({{"name", attribute.name}, {"score", rounded(static_cast<double>(attribute.score))}});
+  }
+  return list;
+}
+
+Json keypoints_of(const std::vector<pipeline::Keypoint>& keypoints) {
+  Json list = Json::array();
+  for (const pipeline::Keypoint& point : keypoints) {
+    list.push_back({rounded(static_cast<double>(point.x)), rounded(static_cast<double>(point.y)),
+                    rounded(static_cast<double>(point.score))});
+  }
+  return list;
 }
 
 Json objects_of(const pipeline::Scene& scene) {
   Json objects = Json::array();
   for (const pipeline::Object& object : scene.objects) {
-    objects.push_back(
-        {{"label", object.label},
-         {"score", rounded(static_cast<double>(object.score))},
-         {"track", object.track},
-         {"box",
-          {rounded(object.box.left), rounded(object.box.top), rounded(object.box.right), rounded(object.box.bottom)}},
-         {"zones", object.zones}});
+    Json shown{
+        {"label", object.label},
+        {"score", rounded(static_cast<double>(object.score))},
+        {"track", object.track},
+        {"box",
+         {rounded(object.box.left), rounded(object.box.top), rounded(object.box.right), rounded(object.box.bottom)}},
+        {"zones", object.zones}};
+    if (!object.attributes.empty()) shown["attributes"] = attributes_of(object.attributes);
+    if (!object.keypoints.empty()) shown["keypoints"] = keypoints_of(object.keypoints);
+    objects.push_back(std::move(shown));
   }
   return objects;
 }
@@ -182,6 +201,7 @@ std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet) {
                  {"height", scene->frame->height},
                  {"objects", objects_of(*scene)},
                  {"shapes", shapes_of(*scene)}};
+  if (!scene->attributes.empty()) live.header["attributes"] = attributes_of(scene->attributes);
   live.bytes = *std::move(jpeg);
   return live;
 }

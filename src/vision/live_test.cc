@@ -60,6 +60,10 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   scene->frame = testing::make_frame(PixelFormat::gray8, 40, 20, [](int, int, int) { return 9; });
   scene->objects = {testing::standing_at(0.5, 0.7, "3", 0.87654F)};
   scene->objects[0].zones = {"press"};
+  scene->objects[0].attributes = {{"helmet", 0.93218F}};
+  scene->objects[0].keypoints = {{0.25F, 0.5F, 0.75F}};
+  scene->objects.push_back(testing::standing_at(0.2, 0.7, "4"));
+  scene->attributes = {{"gate open", 0.5F}};
   scene->shapes = {{"press", true, {{0, 0}, {1, 0}, {1, 1}}, {{"inside", 1}}}};
   pipeline::Packet packet;
   packet.captured_us = 77;
@@ -71,6 +75,10 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   EXPECT_EQ(live->header["width"], 40);
   EXPECT_EQ(live->header["objects"][0]["track"], "3");
   EXPECT_EQ(live->header["objects"][0]["score"], 0.8765);
+  EXPECT_EQ(live->header["objects"][0]["attributes"], Json::parse(R"([{"name": "helmet", "score": 0.9322}])"));
+  EXPECT_EQ(live->header["objects"][0]["keypoints"], Json::parse("[[0.25, 0.5, 0.75]]"));
+  EXPECT_FALSE(live->header["objects"][1].contains("keypoints"));
+  EXPECT_EQ(live->header["attributes"][0]["name"], "gate open");
   EXPECT_EQ(live->header["shapes"][0]["closed"], true);
   EXPECT_EQ(live->header["shapes"][0]["counts"]["inside"], 1);
   packet.payload = std::make_shared<const pipeline::SensorRow>();

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "pipeline/packet.h"
+
 namespace verge::vision {
 
 /// Corners in pixels or in parts of the picture, x right, y down; right and bottom are exclusive.
@@ -18,8 +20,9 @@ struct Box {
 
 struct Detection {
   Box box;
-  float score = 0;  ///< 0..1
-  int label = 0;    ///< Index into the model's labels.
+  float score = 0;                              ///< 0..1
+  int label = 0;                                ///< Index into the model's labels.
+  std::vector<pipeline::Keypoint> points = {};  ///< In the box's unit; empty for most models.
 };
 
 /// Intersection over union, 0..1; 0 for boxes without area.

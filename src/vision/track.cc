@@ -101,7 +101,7 @@ void Tracker::correct(Track& track, const Object& object, std::int64_t time_us, 
   track.foot.correct(box.bottom, kMeasureNoise * height);
   track.width.correct(box.right - box.left, kSizeNoise * height / aspect);
   track.height.correct(height, kSizeNoise * height);
-  track.score = object.score;
+  track.object = object;
   track.seen_us = time_us;
   track.is_seen = true;
   ++track.seen_count;
@@ -113,12 +113,11 @@ void Tracker::begin(const Object& object, std::int64_t time_us, double aspect) {
   const double height = std::max(0.01, box.bottom - box.top);
   Track track;
   track.id = ++last_id_;
-  track.label = object.label;
   track.centre = {(box.left + box.right) / 2, kMeasureNoise * height / aspect, kSpeedNoise * height / aspect};
   track.foot = {box.bottom, kMeasureNoise * height, kSpeedNoise * height};
   track.width = {box.right - box.left, kSizeNoise * height / aspect, kSizeNoise * height / aspect};
   track.height = {height, kSizeNoise * height, kSizeNoise * height};
-  track.score = object.score;
+  track.object = object;
   track.seen_us = time_us;
   track.seen_count = 1;
   track.is_seen = true;
@@ -144,7 +143,7 @@ void Tracker::match(const std::vector<Object>& found, std::vector<bool>& is_take
   for (const Track* track : rows) {
     const Box predicted = to_box(track->box());
     for (const std::size_t i : columns) {
-      const float shared = track->label == found[i].label ? overlap(predicted, to_box(found[i].box)) : 0;
+      const float shared = track->object.label == found[i].label ? overlap(predicted, to_box(found[i].box)) : 0;
       costs.push_back(1 - shared);
     }
   }
@@ -180,9 +179,7 @@ std::vector<Object> Tracker::update(const std::vector<Object>& found, std::int64
   std::vector<Object> shown;
   for (const Track& track : tracks_) {
     if (!track.is_confirmed || !track.is_seen) continue;
-    Object object;
-    object.label = track.label;
-    object.score = track.score;
+    Object object = track.object;
     object.box = track.box();
     object.track = std::to_string(track.id);
     shown.push_back(std::move(object));

@@ -44,9 +44,9 @@ class CoordinateFilter {
 class Tracker {
  public:
   explicit Tracker(TrackerOptions options) : options_(options) {}
-  /// The objects that belong to confirmed tracks and were seen in this picture, with track ids and smoothed boxes.
-  /// time_us  must not go back
-  /// aspect   width of the picture divided by its height
+  /// The objects that belong to confirmed tracks and were seen in this picture, with track ids and smoothed boxes; what
+  /// else was found (keypoints, attributes, embedding) goes along. time_us  must not go back aspect   width of the
+  /// picture divided by its height
   std::vector<pipeline::Object> update(const std::vector<pipeline::Object>& found, std::int64_t time_us, double aspect);
   /// Forgets all tracks; ids go on.
   void reset() { tracks_.clear(); }
@@ -54,8 +54,7 @@ class Tracker {
  private:
   struct Track {
     std::uint64_t id = 0;
-    std::string label;
-    float score = 0;
+    pipeline::Object object;  ///< As last found.
     CoordinateFilter centre, foot, width, height;
     std::int64_t seen_us = 0;
     int seen_count = 0;

@@ -112,6 +112,22 @@ TEST(Tracker, LabelsDoNotMix) {
   EXPECT_TRUE(tracker.update({dog}, 5 * kStep, 1).empty());
 }
 
+TEST(Tracker, WhatElseWasFoundGoesAlong) {
+  Tracker tracker({});
+  std::vector<Object> shown;
+  for (int i = 0; i < 3; ++i) {
+    Object face = standing_at(0.3, 0.5);
+    face.keypoints = {{0.3F, 0.4F, 0.9F}};
+    face.attributes = {{"glasses", 0.1F * static_cast<float>(i)}};
+    face.zones = {"desk"};
+    shown = tracker.update({face}, i * kStep, 1);
+  }
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(shown[0].keypoints.size(), 1U);
+  EXPECT_FLOAT_EQ(shown[0].attributes[0].score, 0.2F);
+  EXPECT_FALSE(shown[0].track.empty());
+}
+
 TEST(Tracker, IsBounded) {
   Tracker tracker({.tracks_max = 10});
   std::vector<Object> crowd;

@@ -17,9 +17,8 @@ std::unique_ptr<Detector> make_detector(benchmark::State& state) {
     return nullptr;
   }
   auto model = models::open_model(folder);
-  auto card = model ? detector_card_of(model->card) : Result<DetectorCard>(model.error());
-  auto detector = card ? Detector::make(std::move(model->session), *card, {.labels = {"person"}})
-                       : Result<std::unique_ptr<Detector>>(card.error());
+  auto detector = model ? Detector::make(*std::move(model), {.score_min = {}, .overlap_max = {}, .labels = {"person"}})
+                        : Result<std::unique_ptr<Detector>>(model.error());
   if (!detector) {
     state.SkipWithError(detector.error().message.c_str());
     return nullptr;
@@ -48,8 +47,9 @@ void picture_to_boxes(benchmark::State& state) {
 
 void letterbox_only(benchmark::State& state) {
   const auto frame = street(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
-  Letterbox letterbox({416, 416, true, {103.53F, 116.28F, 123.675F}, {57.375F, 57.12F, 58.395F}, 0});
-  std::vector<float> tensor(3 * 416 * 416);
+  const LetterboxOptions options{416, 416, true, {103.53F, 116.28F, 123.675F}, {57.375F, 57.12F, 58.395F}, 0};
+  Letterbox letterbox(options);
+  inference::Tensor tensor(options.type, shape_of(options));
   for (auto _ : state) benchmark::DoNotOptimize(letterbox.fill(*frame, tensor));
 }
 

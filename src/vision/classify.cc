@@ -1,0 +1,170 @@
+#include "vision/classify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/json.h"
+#include "pipeline/option_checks.h"
+#include "vision/crop.h"
+#include "vision/model_stage.h"
+
+namespace verge::vision {
+namespace {
+
+using pipeline::Attribute;
+using pipeline::Object;
+using pipeline::Scene;
+
+constexpr std::int64_t kForgottenUs = 60'000'000;  ///< A track unseen for a minute does not come back.
+
+/// An object that may be looked at.
+struct Candidate {
+  std::size_t index = 0;
+  std::int64_t looked_us = 0;  ///< The smallest number for one that never was.
+};
+
+class SceneClassifier final : public SceneAnalyser {
+ public:
+  SceneClassifier(std::unique_ptr<Classifier> classifier, ClassifyOptions options)
+      : classifier_(std::move(classifier)),
+        logic_(std::move(options), [this](const pipeline::Frame& frame) { return classifier_->classify(frame); }) {}
+
+  Status analyse(const pipeline::Packet& packet, Scene& scene) override {
+    return logic_.update(packet.stream ? *packet.stream : std::string(), packet.monotonic_us, scene);
+  }
+
+ private:
+  std::unique_ptr<Classifier> classifier_;
+  ClassifyLogic logic_;
+};
+
+Result<std::unique_ptr<pipeline::SharedStage>> make_classify_stage(const Json& options,
+                                                                   const pipeline::Context& context) {
+  VERGE_CHECK(pipeline::check_word(options, "of", {"objects", "picture"}));
+  VERGE_CHECK(pipeline::check_range(options, "margin", 0, 2));
+  VERGE_CHECK(pipeline::check_range(options, "every_s", 0, 3600));
+  VERGE_CHECK(pipeline::check_range(options, "objects_max", 1, 300));
+  ClassifyOptions settings;
+  settings.is_about_objects = options["of"] == "objects";
+  VERGE_TRY(settings.labels, words_of(options, "labels"));
+  settings.margin = options["margin"].get<double>();
+  settings.every_s = options["every_s"].get<double>();
+  settings.objects_max = options["objects_max"].get<int>();
+  VERGE_TRY(const std::optional<float> score_min, threshold_option(options, "score_min"));
+  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
+  VERGE_TRY(auto classifier, Classifier::make(std::move(model), score_min));
+  auto analyser = std::make_unique<SceneClassifier>(std::move(classifier), std::move(settings));
+  return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>("classify", std::move(analyser), context));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Classifier>> Classifier::make(models::LoadedModel model, std::optional<float> score_min) {
+  auto classifier = std::unique_ptr<Classifier>(new Classifier());
+  VERGE_TRY(classifier->model_, PictureModel::make(std::move(model)));
+  const models::ModelCard& card = classifier->model_->card();
+  if (card.labels.empty()) return card_mistake(card, "/labels", "a list of words");
+  if (card.head_kind() != "classes") return card_mistake(card, "/head/kind", "\"classes\" for a classifier");
+  const HeadReader reader(card, classifier->model_->session().outputs());
+  VERGE_CHECK(reader.allow_only({"activation"}));
+  VERGE_TRY(const std::size_t activation, reader.word("activation", {"none", "softmax", "sigmoid"}));
+  classifier->activation_ = static_cast<Activation>(activation);
+  VERGE_TRY(classifier->scores_, reader.output("scores", {1, reader.labels()}));
+  VERGE_TRY(const float of_the_card, threshold_of(card, "score", 0));
+  classifier->score_min_ = score_min.value_or(of_the_card);
+  return classifier;
+}
+
+Result<std::optional<Attribute>> Classifier::classify(const pipeline::Frame& frame) {
+  VERGE_TRY(const PictureModel::Answer answer, model_->run(frame));
+  VERGE_TRY(const auto scores, numbers_of(answer.outputs, scores_));
+  if (std::ranges::any_of(scores, [](float x) { return std::isnan(x); })) return std::optional<Attribute>();
+  const auto best = std::ranges::max_element(scores);
+  float score = *best;
+  if (activation_ == Activation::sigmoid) score = 1 / (1 + std::exp(-score));
+  if (activation_ == Activation::softmax) {
+    float sum = 0;
+    for (const float logit : scores) sum += std::exp(logit - *best);
+    score = 1 / sum;
+  }
+  if (!(score >= score_min_)) return std::optional<Attribute>();
+  const auto label = static_cast<std::size_t>(best - scores.begin());
+  return std::optional(Attribute{model_->card().labels[label], std::min(score, 1.0F)});
+}
+
+bool ClassifyLogic::is_due(const Said& said, std::int64_t monotonic_us) const {
+  return static_cast<double>(monotonic_us - said.looked_us) / 1e6 >= options_.every_s;
+}
+
+Status ClassifyLogic::update(const std::string& stream, std::int64_t monotonic_us, Scene& scene) {
+  Tracks& tracks = streams_[stream];
+  std::erase_if(tracks, [&](const auto& entry) { return monotonic_us - entry.second.seen_us > kForgottenUs; });
+  return options_.is_about_objects ? update_objects(tracks, monotonic_us, scene)
+                                   : update_picture(tracks, monotonic_us, scene);
+}
+
+Status ClassifyLogic::update_picture(Tracks& tracks, std::int64_t monotonic_us, Scene& scene) {
+  auto at = tracks.find(std::string_view());
+  if (at == tracks.end() || is_due(at->second, monotonic_us)) {
+    VERGE_TRY(auto attribute, look_(*scene.frame));
+    at = tracks.insert_or_assign(std::string(), Said{std::move(attribute), monotonic_us, monotonic_us}).first;
+  }
+  at->second.seen_us = monotonic_us;
+  if (at->second.attribute) scene.attributes.push_back(*at->second.attribute);
+  return Done{};
+}
+
+Status ClassifyLogic::update_objects(Tracks& tracks, std::int64_t monotonic_us, Scene& scene) {
+  std::vector<Candidate> due;
+  for (std::size_t i = 0; i < scene.objects.size(); ++i) {
+    Object& object = scene.objects[i];
+    if (!options_.labels.empty() && std::ranges::find(options_.labels, object.label) == options_.labels.end()) continue;
+    const auto at = object.track.empty() ? tracks.end() : tracks.find(object.track);
+    if (at != tracks.end()) at->second.seen_us = monotonic_us;
+    if (at == tracks.end() || is_due(at->second, monotonic_us)) {
+      due.push_back({i, at == tracks.end() ? std::numeric_limits<std::int64_t>::min() : at->second.looked_us});
+    } else if (at->second.attribute) {
+      object.attributes.push_back(*at->second.attribute);
+    }
+  }
+  std::ranges::stable_sort(due, {}, &Candidate::looked_us);
+  for (std::size_t turn = 0; turn < due.size(); ++turn) {
+    Object& object = scene.objects[due[turn].index];
+    if (turn >= static_cast<std::size_t>(options_.objects_max)) {
+      // No time for this one: what was said of it before still holds.
+      const auto at = object.track.empty() ? tracks.end() : tracks.find(object.track);
+      if (at != tracks.end() && at->second.attribute) object.attributes.push_back(*at->second.attribute);
+      continue;
+    }
+    const auto part = crop(*scene.frame, object.box, options_.margin);
+    if (!part) continue;
+    VERGE_TRY(auto attribute, look_(part->frame));
+    if (attribute) object.attributes.push_back(*attribute);
+    if (!object.track.empty()) {
+      tracks.insert_or_assign(object.track, Said{std::move(attribute), monotonic_us, monotonic_us});
+    }
+  }
+  return Done{};
+}
+
+pipeline::Kind<pipeline::SharedStage> classify_kind() {
+  const ClassifyOptions fallback;
+  return {.name = "classify",
+          .where = "vision/classify.h",
+          .summary = "Says what each object, or the whole picture, looks like, with a classifier model.",
+          .options = {model_option("The classifier's folder (model.onnx, card.json), relative to the pipeline file."),
+                      {"of", "text", "objects: each object's part of the picture; or picture: all of it.", "objects"},
+                      {"labels", "list", "Only objects called so, [person]; empty for all.", Json::array()},
+                      {"margin", "number", "Seen around an object, in parts of its size on each side, 0..2.",
+                       fallback.margin},
+                      {"score_min", "number", "Less likely answers are dropped, 0..1; default: the card's.", nullptr},
+                      {"every_s", "number",
+                       "A tracked object, or the picture, is looked at so often, seconds, 0..3600.", fallback.every_s},
+                      {"objects_max", "integer", "Objects looked at in one picture, 1..300; the others wait.",
+                       fallback.objects_max},
+                      threads_option()},
+          .make = make_classify_stage};
+}
+
+}  // namespace verge::vision

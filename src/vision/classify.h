@@ -1,0 +1,79 @@
+// vision/classify.h -- says what a picture, or each object in it, looks like, with a classifier model.
+//
+// The card: head {"kind": "classes", "activation": "none" | "softmax" | "sigmoid"} and the labels; threshold "score".
+// The likeliest label becomes an Attribute of the object, or of the scene when the whole picture is classified; one
+// below the threshold says nothing. A tracked object is not looked at in every picture: between two looks it keeps what
+// was last said of it.
+// Threads: a thread of its own computes (model_stage.h); submit() only queues.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/stage.h"
+#include "vision/heads/head_reader.h"
+#include "vision/picture_model.h"
+
+namespace verge::vision {
+
+/// The core without threads: picture in, attribute out.
+/// Threads: used by one thread at a time.
+class Classifier {
+ public:
+  /// score_min  0..1; absent: the card's threshold "score", else 0
+  /// Errors: invalid_argument when model and card do not fit.
+  static Result<std::unique_ptr<Classifier>> make(models::LoadedModel model, std::optional<float> score_min);
+  /// The likeliest label; nothing when its score is below the threshold or not a number.
+  Result<std::optional<pipeline::Attribute>> classify(const pipeline::Frame& frame);
+
+ private:
+  enum class Activation : std::uint8_t { none, softmax, sigmoid };
+  Classifier() = default;
+
+  std::unique_ptr<PictureModel> model_;
+  HeadOutput scores_;
+  Activation activation_ = Activation::none;
+  float score_min_ = 0;
+};
+
+struct ClassifyOptions {
+  bool is_about_objects = true;     ///< Else about the whole picture.
+  std::vector<std::string> labels;  ///< Only objects with these labels; empty for all.
+  double margin = 0.1;              ///< Of the box's width and height, added on each side; 0..2.
+  double every_s = 1;               ///< A tracked object, or a stream's whole picture, is looked at so often, 0..3600.
+  int objects_max = 8;              ///< Looks per picture, 1..300: bounds its time. Longest not looked at first.
+};
+
+/// Decides who is looked at, and remembers what was said. Its model is a function, so that it can be tested alone.
+/// Threads: used by one thread at a time.
+class ClassifyLogic {
+ public:
+  using Look = std::function<Result<std::optional<pipeline::Attribute>>(const pipeline::Frame& frame)>;
+  ClassifyLogic(ClassifyOptions options, Look look) : options_(std::move(options)), look_(std::move(look)) {}
+
+  /// Adds attributes to the scene's objects, or to the scene. Errors: those of the look.
+  Status update(const std::string& stream, std::int64_t monotonic_us, pipeline::Scene& scene);
+
+ private:
+  struct Said {
+    std::optional<pipeline::Attribute> attribute;
+    std::int64_t looked_us = 0, seen_us = 0;
+  };
+  using Tracks = std::map<std::string, Said, std::less<>>;  ///< By track; the whole picture has the empty name.
+
+  Status update_picture(Tracks& tracks, std::int64_t monotonic_us, pipeline::Scene& scene);
+  Status update_objects(Tracks& tracks, std::int64_t monotonic_us, pipeline::Scene& scene);
+  bool is_due(const Said& said, std::int64_t monotonic_us) const;
+
+  ClassifyOptions options_;
+  Look look_;
+  std::map<std::string, Tracks> streams_;
+};
+
+pipeline::Kind<pipeline::SharedStage> classify_kind();
+
+}  // namespace verge::vision
