@@ -20,7 +20,7 @@
 #include <sstream>
 
 #include "base/disk.h"
-#include "connectors/film.h"
+#include "connectors/camera/film.h"
 #include "models/model_card.h"
 #include "pipeline/executor.h"
 #include "vision/add_stages.h"
@@ -210,8 +210,7 @@ class Bare {
   static Result<std::unique_ptr<Bare>> make(const Settings& settings, const pipeline::Frame& frame) {
     auto bare = std::make_unique<Bare>();
     VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, {.threads = settings.threads}));
-    VERGE_TRY(const auto card, vision::detector_card_of(model.card));
-    VERGE_TRY(bare->detector_, vision::Detector::make(std::move(model.session), card, {.labels = {"person"}}));
+    VERGE_TRY(bare->detector_, vision::Detector::make(std::move(model), {.labels = {"person"}}));
     VERGE_TRY(const auto found, bare->detector_->detect(frame));  // Leaves the picture in the input.
     return bare;
   }

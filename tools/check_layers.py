@@ -15,6 +15,7 @@ WRAPPED = {  # header prefix -> the parts that may include it
     "sqlite3.h": {"storage"},
     "onnxruntime": {"inference"},
     "yaml-cpp/": {"pipeline", "packaging"},
+    "pugixml": {"connectors"},
 }
 
 

@@ -58,6 +58,12 @@ std::uint64_t small_number(std::string_view text, std::uint64_t max) {
 
 }  // namespace
 
+std::string sha1(std::string_view bytes) {
+  std::string digest(SHA_DIGEST_LENGTH, '\0');
+  SHA1(unsigned_data(bytes), bytes.size(), unsigned_data(digest));
+  return digest;
+}
+
 std::string sha256(std::string_view bytes) {
   std::string digest(SHA256_DIGEST_LENGTH, '\0');
   SHA256(unsigned_data(bytes), bytes.size(), unsigned_data(digest));

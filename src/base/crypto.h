@@ -13,6 +13,8 @@
 
 namespace verge {
 
+/// SHA-1, 20 raw bytes, for protocols that demand it (WebSocket, ONVIF); no format of ours may.
+std::string sha1(std::string_view bytes);
 /// 32 raw bytes.
 std::string sha256(std::string_view bytes);
 /// "sha256:<64 hex digits>", the digest form of OCI.

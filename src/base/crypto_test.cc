@@ -14,6 +14,12 @@ constexpr std::string_view kAbc = "ba7816bf8f01cfea414140de5dae2223b00361a396177
 constexpr std::string_view kEmpty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 constexpr std::string_view kMillion = "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0";
 
+/// FIPS 180, the examples of SHA-1.
+TEST(Crypto, Sha1) {
+  EXPECT_EQ(to_hex(sha1("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(to_hex(sha1("")), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+}
+
 TEST(Crypto, Sha256) {
   EXPECT_EQ(to_hex(sha256("abc")), kAbc);
   EXPECT_EQ(sha256_digest(""), "sha256:" + std::string(kEmpty));

@@ -1,11 +1,10 @@
 #include "base/websocket.h"
 
-#include <array>
 #include <cstring>
 #include <fmt/format.h>
-#include <openssl/sha.h>
 
 #include "base/bytes.h"
+#include "base/crypto.h"
 #include "base/websocket_frames.h"
 #include "base/websocket_internal.h"
 
@@ -287,10 +286,7 @@ class WebSocketConnection final : public Connection {
 }  // namespace
 
 std::string websocket_accept_key(std::string_view client_key) {
-  const std::string text = std::string(client_key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-  std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
-  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  return to_base64({reinterpret_cast<const char*>(digest.data()), digest.size()});
+  return to_base64(sha1(std::string(client_key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
 }
 
 std::shared_ptr<WebSocket> make_websocket(Loop& loop, ConnectionPointer connection, bool is_client, std::string early) {

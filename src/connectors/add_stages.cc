@@ -1,6 +1,6 @@
 #include "connectors/add_stages.h"
 
-#include "connectors/film.h"
+#include "connectors/camera/camera.h"
 #include "connectors/line_sinks.h"
 #include "connectors/module_kinds.h"
 

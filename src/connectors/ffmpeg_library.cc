@@ -12,10 +12,11 @@ Result<void*> open_media_file(const std::string& file) {
   const char* reason = dlerror();
   return Error{
       ErrorCode::not_found,
-      fmt::format("open FFmpeg: {}. Films need the media libraries: in a module's image that is its media layer "
-                  "(package the image again with --layer media), elsewhere install Debian's libavformat59 and "
-                  "libswscale6",
-                  reason == nullptr ? file + " cannot be opened" : reason)};
+      fmt::format(
+          "open FFmpeg: {}. Films and cameras need the media libraries: in a module's image that is its media layer "
+          "(package the image again with --layer media), elsewhere install Debian's libavformat59 and "
+          "libswscale6",
+          reason == nullptr ? file + " cannot be opened" : reason)};
 }
 
 template <class Function>
@@ -30,6 +31,12 @@ Status look_up(void* library, const std::string& file, const char* name, Functio
 
 }  // namespace
 
+std::string words_for(const FfmpegLibrary& ffmpeg, int code) {
+  char words[AV_ERROR_MAX_STRING_SIZE] = {};
+  ffmpeg.av_strerror(code, words, sizeof words);
+  return words;
+}
+
 FfmpegFiles ffmpeg_files() {
   return {fmt::format("libavutil.so.{}", LIBAVUTIL_VERSION_MAJOR),
           fmt::format("libavcodec.so.{}", LIBAVCODEC_VERSION_MAJOR),
@@ -42,10 +49,15 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
 #define VERGE_LOOK_UP(name) VERGE_CHECK(look_up(library, *file, #name, ffmpeg.name))
   const std::string* file = &files.avutil;
   VERGE_TRY(void* library, open_media_file(*file));
+  VERGE_LOOK_UP(av_dict_free);
+  VERGE_LOOK_UP(av_dict_set);
   VERGE_LOOK_UP(av_frame_alloc);
   VERGE_LOOK_UP(av_frame_free);
   VERGE_LOOK_UP(av_frame_get_buffer);
+  VERGE_LOOK_UP(av_free);
   VERGE_LOOK_UP(av_log_set_level);
+  VERGE_LOOK_UP(av_opt_get);
+  VERGE_LOOK_UP(av_pix_fmt_desc_get);
   VERGE_LOOK_UP(av_rescale);
   VERGE_LOOK_UP(av_rescale_q);
   VERGE_LOOK_UP(av_strerror);
@@ -56,6 +68,8 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(av_packet_free);
   VERGE_LOOK_UP(av_packet_unref);
   VERGE_LOOK_UP(avcodec_alloc_context3);
+  VERGE_LOOK_UP(avcodec_descriptor_get);
+  VERGE_LOOK_UP(avcodec_find_decoder);
   VERGE_LOOK_UP(avcodec_flush_buffers);
   VERGE_LOOK_UP(avcodec_free_context);
   VERGE_LOOK_UP(avcodec_open2);
@@ -69,9 +83,13 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(av_guess_frame_rate);
   VERGE_LOOK_UP(av_read_frame);
   VERGE_LOOK_UP(av_seek_frame);
+  VERGE_LOOK_UP(avformat_alloc_context);
   VERGE_LOOK_UP(avformat_close_input);
   VERGE_LOOK_UP(avformat_find_stream_info);
   VERGE_LOOK_UP(avformat_open_input);
+  VERGE_LOOK_UP(avio_closep);
+  VERGE_LOOK_UP(avio_open2);
+  VERGE_LOOK_UP(avio_read_partial);
 
   file = &files.swscale;
   VERGE_TRY(library, open_media_file(*file));
@@ -89,7 +107,7 @@ Result<const FfmpegLibrary*> open_ffmpeg() {
   const std::lock_guard lock(mutex);
   if (!is_open) {
     VERGE_TRY(ffmpeg, load_ffmpeg(ffmpeg_files()));
-    ffmpeg.av_log_set_level(AV_LOG_FATAL);  // Its words reach us as error codes.
+    ffmpeg.av_log_set_level(AV_LOG_QUIET);  // Its words reach us as error codes.
     is_open = true;
   }
   return static_cast<const FfmpegLibrary*>(&ffmpeg);

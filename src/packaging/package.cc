@@ -17,7 +17,8 @@ constexpr std::string_view file_keys[] = {"model",  "models", "path",      "file
                                           "folder", "url",    "tokenizer", "card"};
 
 bool is_local(std::string_view path) {
-  return !path.empty() && !path.starts_with('/') && path.find("://") == std::string_view::npos;
+  return !path.empty() && !path.starts_with('/') && !path.starts_with("${") &&
+         path.find("://") == std::string_view::npos;
 }
 
 void collect(const YAML::Node& node, std::string_view key, int depth, std::vector<NamedFile>& found) {

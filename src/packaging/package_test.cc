@@ -25,7 +25,7 @@ sources:
   film: {kind: camera, url: media/film.avi}
 stages:
   - detect: {model: models/door}
-  - speak: {files: [clips/a.wav, /mnt/b.wav]}
+  - speak: {files: [clips/a.wav, /mnt/b.wav, "${CLIP}"]}
 )";
 
 TEST(FindNamedFiles, ReadsKeysAndPlaces) {

@@ -15,9 +15,9 @@
 namespace verge::vision {
 
 struct DetectorOptions {
-  std::optional<float> score_min;    ///< 0..1; the card's threshold "score", else 0.4.
-  std::optional<float> overlap_max;  ///< 0..1; the card's threshold "overlap", else 0.5.
-  std::vector<std::string> labels;   ///< Only these; empty for all of the card's.
+  std::optional<float> score_min{};    ///< 0..1; the card's threshold "score", else 0.4.
+  std::optional<float> overlap_max{};  ///< 0..1; the card's threshold "overlap", else 0.5.
+  std::vector<std::string> labels{};   ///< Only these; empty for all of the card's.
 };
 
 /// The core without threads: picture in, objects out.

@@ -1,4 +1,4 @@
-#include "connectors/film.h"
+#include "connectors/camera/film.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,6 +6,7 @@
 
 #include "base/disk.h"
 #include "base/json.h"
+#include "connectors/camera/camera.h"
 
 namespace verge::connectors {
 namespace {
@@ -32,7 +33,8 @@ class FilmTest : public ::testing::Test {
   }
 
   std::unique_ptr<pipeline::Source> make(Json options) {
-    const Json defaults = {{"url", "film.y4m"}, {"fps", 0}, {"loop", false}, {"pace", false}};
+    const Json defaults = {{"url", "film.y4m"},       {"fps", 0},           {"loop", false}, {"pace", false},
+                           {"keyframes_only", false}, {"transport", "tcp"}, {"silence_s", 3}};
     for (const auto& [key, value] : defaults.items()) {
       if (!options.contains(key)) options[key] = value;
     }
@@ -82,6 +84,11 @@ TEST_F(FilmTest, TakesFewerPicturesEvenly) {
   std::vector<int> lumas;
   for (const auto& seen : play(*make({{"fps", 5}}))) lumas.push_back(seen.luma - 16);
   EXPECT_THAT(lumas, ElementsAre(0, 2, 4, 6, 8, 10, 12, 14, 16, 18));
+  CameraCounters counters(metrics_, "gate");
+  EXPECT_EQ(counters.received.value(), 20U);
+  EXPECT_EQ(counters.decoded.value(), 10U) << "nobody needs the others";
+  EXPECT_EQ(counters.skipped.value(), 10U);
+  EXPECT_EQ(counters.broken.value(), 0U);
 }
 
 TEST_F(FilmTest, LoopsAndCountsTheRounds) {
@@ -103,6 +110,16 @@ TEST_F(FilmTest, KeepsItsPace) {
   EXPECT_EQ(play(*source).size(), 6U);
   const auto lasted = std::chrono::steady_clock::now() - start;
   EXPECT_GE(lasted, std::chrono::milliseconds(95));
+}
+
+TEST_F(FilmTest, ARoundLastsAsLongAsTheFilm) {
+  write_film(10, 50);
+  const auto start = std::chrono::steady_clock::now();
+  const auto seen = play(*make({{"pace", true}, {"loop", true}, {"fps", 1}}), 3);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(395))
+      << "not only to its last picture taken";
+  ASSERT_EQ(seen.size(), 3U);
+  EXPECT_GE(seen[1].captured_us - seen[0].captured_us, 199'000);
 }
 
 TEST_F(FilmTest, BeginsAgainWhenTold) {
@@ -142,10 +159,6 @@ TEST_F(FilmTest, SaysWhatIsWrong) {
   EXPECT_EQ(missing.error().code, ErrorCode::not_found);
   ASSERT_TRUE(write_file(folder_ / "text.avi", "this is no film"));
   EXPECT_FALSE(make({{"url", "text.avi"}})->open());
-  const Json remote = {{"url", "rtsp://camera/1"}, {"fps", 0}, {"loop", false}, {"pace", true}};
-  EXPECT_FALSE(camera_kind().make(remote, context_));
-  const Json negative = {{"url", "film.y4m"}, {"fps", -1}, {"loop", false}, {"pace", true}};
-  EXPECT_FALSE(camera_kind().make(negative, context_));
 }
 
 }  // namespace

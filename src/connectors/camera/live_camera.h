@@ -1,0 +1,59 @@
+// connectors/camera/live_camera.h -- keeps a live camera's pictures coming: watches for silence and connects again.
+//
+// A link (rtsp_camera.h, http_camera.h, v4l2_camera.h) knows how to talk to one sort of camera; this knows what all
+// have in common. A lost, refused, silent or frozen camera is tried again after kAgainMin, doubling to kAgainMax, for
+// ever: pictures are there again within silence_s + kAgainMax (4 s by default) after the camera is. Who is refused for
+// the wrong password waits kRefusedDelay, because cameras lock out who tries too often. Times are those of arrival and
+// never go back; Frame::take grows with each new connection. Threads: as pipeline::Source.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/time.h"
+#include "connectors/camera/camera_counters.h"
+#include "connectors/camera/picture_decoder.h"
+#include "pipeline/stage.h"
+
+namespace verge::connectors {
+
+/// One connection's view of the source that it works for.
+class CameraWatch {
+ public:
+  virtual ~CameraWatch() = default;
+  /// True when the connection has to end: the source stops, or nothing was heard for too long. Cheap; asked while
+  /// waiting, at least every 200 ms.
+  virtual bool has_to_end() const = 0;
+  virtual bool is_stopping() const = 0;
+  /// Something came that the camera only sends when it works.
+  virtual void hear() = 0;
+  virtual Arrival now() const = 0;
+  virtual void show(std::shared_ptr<pipeline::Frame> frame, const Arrival& arrival) = 0;
+  virtual CameraCounters& counters() = 0;
+};
+
+class CameraLink {
+ public:
+  virtual ~CameraLink() = default;
+  /// Before the first connection. Errors: what no repetition mends (FFmpeg is missing).
+  virtual Status prepare() { return Done{}; }
+  /// Connects and shows pictures until the connection ends. Done only when the camera closed it or the source stops.
+  /// Errors: unavailable, timeout, corrupt; invalid_argument when the camera refuses us.
+  virtual Status watch(CameraWatch& watch) = 0;
+};
+
+struct LiveCameraOptions {
+  std::string shown;     ///< The camera in messages, without secrets.
+  double silence_s = 3;  ///< So long without a picture, or without an answer while connecting: it is given up.
+};
+
+inline constexpr auto kAgainMin = std::chrono::milliseconds(250);
+inline constexpr auto kAgainMax = std::chrono::milliseconds(1000);
+inline constexpr auto kRefusedDelay = std::chrono::milliseconds(30'000);
+
+std::unique_ptr<pipeline::Source> make_live_camera(LiveCameraOptions options, std::unique_ptr<CameraLink> link,
+                                                   const pipeline::Context& context);
+
+}  // namespace verge::connectors

@@ -1,0 +1,99 @@
+#include "connectors/camera/rtsp_camera.h"
+
+#include "connectors/camera/network_errors.h"
+
+namespace verge::connectors {
+namespace {
+
+constexpr int kBrokenReadsMax = 100;  // In a row.
+
+class RtspLink final : public CameraLink {
+ public:
+  explicit RtspLink(RtspOptions options) : options_(std::move(options)) {}
+
+  Status prepare() override {
+    VERGE_TRY(ffmpeg_, open_ffmpeg());
+    return Done{};
+  }
+
+  Status watch(CameraWatch& watch) override {
+    FfmpegOwned<AVFormatContext> format;
+    if (const int code = connect(watch, format); code < 0) {
+      return connection_error(*ffmpeg_, code, watch, "connect");
+    }
+    watch.hear();
+    int video = -1;
+    for (unsigned i = 0; i < format->nb_streams; ++i) {
+      const bool is_first = video < 0 && format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
+      if (is_first) video = static_cast<int>(i);
+      format->streams[i]->discard = is_first ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    }
+    if (video < 0) return Error{ErrorCode::unavailable, "it has no video"};
+    PictureDecoder::Format pictures;
+    pictures.parameters = format->streams[video]->codecpar;
+    pictures.time_base = format->streams[video]->time_base;
+    VERGE_TRY(const auto decoder, PictureDecoder::open(*ffmpeg_, pictures, options_.wish, watch.counters()));
+    return play(watch, *format, video, *decoder);
+  }
+
+ private:
+  int connect(CameraWatch& watch, FfmpegOwned<AVFormatContext>& format) const {
+    AVFormatContext* context = ffmpeg_->avformat_alloc_context();
+    if (context == nullptr) return AVERROR(ENOMEM);
+    context->interrupt_callback = {has_to_end, &watch};
+    AVDictionary* settings = nullptr;
+    ffmpeg_->av_dict_set(&settings, "rtsp_transport", options_.is_udp ? "udp" : "tcp", 0);
+    ffmpeg_->av_dict_set(&settings, "allowed_media_types", "video", 0);
+    ffmpeg_->av_dict_set(&settings, "protocol_whitelist", "rtsp,rtsps,rtp,srtp,tcp,tls,udp", 0);
+    const int code = ffmpeg_->avformat_open_input(&context, options_.url.c_str(), nullptr, &settings);
+    ffmpeg_->av_dict_free(&settings);
+    if (code == 0) format = own(*ffmpeg_, context);  // Else it is freed already.
+    return code;
+  }
+
+  Status play(CameraWatch& watch, AVFormatContext& format, int video, PictureDecoder& decoder) const {
+    const auto packet = own(*ffmpeg_, ffmpeg_->av_packet_alloc());
+    if (!packet) return Error{ErrorCode::limit, "no memory"};
+    for (int broken_reads = 0; broken_reads < kBrokenReadsMax;) {
+      const int code = ffmpeg_->av_read_frame(&format, packet.get());
+      if (watch.has_to_end()) {
+        ffmpeg_->av_packet_unref(packet.get());
+        return connection_error(*ffmpeg_, AVERROR_EXIT, watch, "read");
+      }
+      if (code == AVERROR_INVALIDDATA) {
+        watch.counters().broken.add();
+        ++broken_reads;
+        continue;
+      }
+      if (code < 0) return connection_error(*ffmpeg_, code, watch, "read");
+      broken_reads = 0;
+      const bool is_ours = packet->stream_index == video;
+      if (is_ours) {
+        watch.hear();
+        decoder.put(packet.get(), watch.now());
+      }
+      ffmpeg_->av_packet_unref(packet.get());
+      if (is_ours) VERGE_CHECK(show_all(watch, decoder));
+    }
+    return Error{ErrorCode::corrupt, "what it sends is no video"};
+  }
+
+  static Status show_all(CameraWatch& watch, PictureDecoder& decoder) {
+    for (;;) {
+      VERGE_TRY(auto picture, decoder.next());
+      if (!picture) return Done{};
+      watch.show(std::move(picture->frame), picture->arrival);
+    }
+  }
+
+  const RtspOptions options_;
+  const FfmpegLibrary* ffmpeg_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<CameraLink> make_rtsp_link(RtspOptions options) {
+  return std::make_unique<RtspLink>(std::move(options));
+}
+
+}  // namespace verge::connectors

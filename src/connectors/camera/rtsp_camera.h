@@ -1,0 +1,23 @@
+// connectors/camera/rtsp_camera.h -- a network camera that speaks RTSP: H.264, H.265 or MJPEG over RTP.
+//
+// Source: RFC 2326; FFmpeg's demultiplexer does the protocol, basic and digest authentication among it. Only the video
+// stream is asked for. Nothing is probed before playing: what the camera says of its stream is enough to decode it, and
+// the first picture is there one key frame earlier. rtsps encrypts; the camera's certificate is not checked, because
+// cameras sign their own.
+#pragma once
+
+#include <memory>
+
+#include "connectors/camera/live_camera.h"
+
+namespace verge::connectors {
+
+struct RtspOptions {
+  std::string url;  ///< A secret.
+  PictureWish wish;
+  bool is_udp = false;  ///< Pictures over UDP instead of the RTSP connection.
+};
+
+std::unique_ptr<CameraLink> make_rtsp_link(RtspOptions options);
+
+}  // namespace verge::connectors

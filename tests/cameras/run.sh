@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Cameras that are real servers on loopback, and how verge-infer lives with them. Needs root; under a minute; ends with
+# "N passed, N failed".
+#
+#   tests/cameras/run.sh [FOLDER_WITH_PROGRAMS]
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/../../tools/lib.sh"
+. "$here/../system/namespace.sh"
+
+programs=${1:-$root/build/release/bin}
+[ -x "$programs/verge-infer" ] || fail 3 "there is no verge-infer in $programs." "Build first: ./dev build"
+programs=$(cd "$programs" && pwd)
+film=$VERGE_CACHE/media/film/vtest.avi
+[ -f "$film" ] || fail 3 "there is no film in $film." "Fetch it first: tools/fetch.sh"
+command -v ffmpeg >/dev/null || fail 3 "there is no ffmpeg." "Install Debian's package ffmpeg; ./test does."
+trap remove_namespace EXIT
+make_namespace || fail 5 "cannot make a network namespace; run as root."
+inside env PYTHONDONTWRITEBYTECODE=1 python3 "$here/check_cameras.py" "$programs" "$film"
