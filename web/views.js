@@ -30,8 +30,15 @@ const picture_colours = {
   inside: "#ffc857",
   shape: "#ffc857",
   ground: "rgba(8, 12, 18, .78)",
+  point: "#8bf0b5",
   text: "#ffffff",
 };
+const keypoint_score_min = 0.3;
+// COCO's order: nose, eyes, ears, then left and right shoulder, elbow, wrist, hip, knee, ankle.
+const body_points = 17;
+const body_bones = [
+  [5, 6], [5, 7], [7, 9], [6, 8], [8, 10], [5, 11], [6, 12], [11, 12], [11, 13], [13, 15], [12, 14], [14, 16],
+];
 const labels_px_min = 900; // a smaller picture has no room for whole labels
 const trail_us = 4_000_000;
 const trail_points_max = 64;
@@ -114,6 +121,7 @@ export class PictureView {
     const header = this.#shown?.header;
     if (!header) return [];
     const facts = [["objects", number(header.objects?.length ?? 0)]];
+    for (const {name, score} of (header.attributes ?? []).slice(0, 2)) facts.push([name, steady(score, 2)]);
     for (const shape of (header.shapes ?? []).slice(0, 3)) {
       for (const [name, value] of Object.entries(shape.counts ?? {}).slice(0, 3))
         facts.push([`${shape.name} ${name}`, number(value)]);
@@ -139,7 +147,10 @@ export class PictureView {
     for (const object of header.objects ?? []) this.#drawTrail(context, object, at);
     // Objects last: a zone's name must not hide who is in it.
     for (const shape of header.shapes ?? []) this.#drawShapeName(context, shape, at, area);
-    for (const object of header.objects ?? []) this.#drawBox(context, object, at);
+    for (const object of header.objects ?? []) {
+      this.#drawPoints(context, object, at);
+      this.#drawBox(context, object, at);
+    }
     context.font = `13px ${cssColour("mono") || "monospace"}`;
     this.#label(
       context,
@@ -196,6 +207,29 @@ export class PictureView {
     context.globalAlpha = 1;
   }
 
+  /** The points that a pose or face model is sure of; a body's are joined. */
+  #drawPoints(context, object, at) {
+    const points = (object.keypoints ?? []).map(([x, y, score]) => (score >= keypoint_score_min ? at(x, y) : null));
+    const bones = points.length === body_points ? body_bones : [];
+    for (const [colour, wide] of [["rgba(0, 0, 0, .5)", 4], [picture_colours.point, 2]]) {
+      context.strokeStyle = context.fillStyle = colour;
+      context.lineWidth = wide;
+      context.beginPath();
+      for (const [from, to] of bones) {
+        if (!points[from] || !points[to]) continue;
+        context.moveTo(...points[from]);
+        context.lineTo(...points[to]);
+      }
+      context.stroke();
+      for (const point of points) {
+        if (!point) continue;
+        context.beginPath();
+        context.arc(...point, wide, 0, 2 * Math.PI);
+        context.fill();
+      }
+    }
+  }
+
   #drawBox(context, object, at) {
     const [left, top] = at(object.box[0], object.box[1]);
     const [right, bottom] = at(object.box[2], object.box[3]);
@@ -207,7 +241,8 @@ export class PictureView {
     context.lineWidth = 2;
     context.strokeRect(left, top, right - left, bottom - top);
     // A small picture has no room for whole labels; the track's number is what tells people apart.
-    const whole = `${object.label}${object.track ? ` ${object.track}` : ""} · ${steady(object.score, 2)}`;
+    const said = (object.attributes ?? []).map(({name, score}) => ` · ${name} ${steady(score, 2)}`).join("");
+    const whole = `${object.label}${object.track ? ` ${object.track}` : ""} · ${steady(object.score, 2)}${said}`;
     const text = this.#canvas.clientWidth > labels_px_min ? whole : object.track || object.label;
     this.#label(context, text, left + 3, Math.max(14, top - 5), colour);
   }
