@@ -121,6 +121,16 @@ second_up_adopts() {
 # The process numbers of supervisor, hub, agent, engine and of each container's monitor.
 running() { pgrep -f "$VERGE_HOME" | sort -n; }
 
+# A solution instead of the one that runs, on the same machine, until its own kind of event is in the hub.
+solution_speaks() { # folder in examples/, type of event
+  inside "$verge" up --solution "$root/examples/$1" --quiet || return 1
+  local end=$((SECONDS + 90))
+  until inside "$verge" message list --family vision -n 100 -o json | grep -q "\"type\": *\"$2\""; do
+    [ $SECONDS -lt $end ] || { echo "no event $2" && return 1; }
+    sleep 1
+  done
+}
+
 nothing_is_left() {
   inside timeout 90 "$verge" down || return 1
   local left=0
@@ -144,6 +154,8 @@ check_each 180 "Azure's Python SDK in a container" \
 # Before the check against the truth, after which the machine's simulated clock is ahead of the reader's.
 check_each 240 "the page" inside node tests/browser/page.mjs "$page" admin "$VERGE_HOME/hub/first-password"
 check 400 "three live results match the truth" inside "$verge" check --truth "$root/examples/first_light/truth"
+check 200 "solution people_counting tells a crowd" solution_speaks people_counting rule.fired
+check 200 "solution workplace_safety tells an intrusion" solution_speaks workplace_safety safety.intrusion
 [ "$failed" = 0 ] || show_logs
 check 100 "verge down leaves nothing" nothing_is_left
 
