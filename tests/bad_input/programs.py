@@ -85,7 +85,7 @@ def pipelines(rows):
             ("a typo in a source's kind", INVALID, ['p.yaml:4:3: there is no source "machin"', 'did you mean "machine"?',
                                                     "Allowed: camera, machine, mqtt, recording"],
              PIPELINE.format(model="pump").replace("kind: machine", "kind: machin")),
-            ("a typo in a stage", INVALID, ['p.yaml:6:5: there is no stage "scor"', "Allowed: detect, line, score"],
+            ("a typo in a stage", INVALID, ['p.yaml:6:5: there is no stage "scor"', "Allowed: classify, detect, faces"],
              PIPELINE.format(model="pump").replace("score:", "scor:")),
             ("a typo in an option", INVALID, ['p.yaml:4:25: machine has no option "rate"', "Allowed: minutes, paced"],
              PIPELINE.format(model="pump").replace("rate_hz", "rate")),
