@@ -1,13 +1,12 @@
 #include "audio/recording_source.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <thread>
 
 #include "audio/recording.h"
-#include "base/json.h"
+#include "pipeline/restart.h"
 
 namespace verge::audio {
 namespace {
@@ -26,16 +25,8 @@ float level_of(const std::vector<float>& samples) {
 class RecordingSource final : public pipeline::Source {
  public:
   RecordingSource(RecordingOptions options, const pipeline::Context& context)
-      : options_(std::move(options)), clock_(*context.clock) {
-    if (!context.add_method) return;
-    context.add_method("restart", [this](const Json& parameters) {
-      if (parameters.value("describe", false)) {
-        return pipeline::MethodReply{200, Json{{"title", "Play from the beginning"}, {"parameters", Json::array()}}};
-      }
-      const std::int64_t at_us = clock_.now_us() + kRestartDelayUs;
-      restart_at_us_ = at_us;
-      return pipeline::MethodReply{200, Json{{"captured_us", at_us}}};
-    });
+      : options_(std::move(options)), clock_(*context.clock), restart_(clock_) {
+    restart_.offer(context);
   }
 
   Status open() override {
@@ -56,11 +47,8 @@ class RecordingSource final : public pipeline::Source {
         if (!options_.loop) return Done{};
         at = 0;
       }
+      if (restart_.take()) at = 0;
       const std::int64_t captured_us = clock_.now_us();
-      if (const std::int64_t restart_us = restart_at_us_; restart_us != 0 && captured_us >= restart_us) {
-        restart_at_us_ = 0;
-        at = 0;
-      }
       emit(packet_at(at, captured_us));
       at += kBlockSamples;
       next_us += kBlockUs;
@@ -72,8 +60,6 @@ class RecordingSource final : public pipeline::Source {
   bool is_live() const override { return options_.is_paced; }
 
  private:
-  static constexpr std::int64_t kRestartDelayUs = 200'000;
-
   pipeline::Packet packet_at(std::size_t at, std::int64_t captured_us) const {
     auto block = std::make_shared<pipeline::AudioBlock>();
     block->rate_hz = kMicrophoneRateHz;
@@ -96,8 +82,8 @@ class RecordingSource final : public pipeline::Source {
 
   const RecordingOptions options_;
   const Clock& clock_;
+  pipeline::Restart restart_;
   std::vector<float> sound_;
-  std::atomic<std::int64_t> restart_at_us_{0};
 };
 
 }  // namespace

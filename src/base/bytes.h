@@ -34,6 +34,9 @@ std::uint32_t crc32c_plain(std::string_view bytes, std::uint32_t seed = 0);
 /// Without the `characters` at both ends; a view into `text`.
 std::string_view trimmed(std::string_view text, std::string_view characters = " \t\r\n");
 
+/// As text or a quoted attribute of XML and HTML: < > & and " become entities.
+std::string escape_markup(std::string_view text);
+
 /// Compares without telling by its duration where the texts differ.
 bool equal_constant_time(std::string_view a, std::string_view b);
 

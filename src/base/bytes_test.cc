@@ -104,6 +104,11 @@ TEST(Bytes, TrimsBothEndsOnly) {
   EXPECT_EQ(trimmed("\n a ", " "), "\n a");
 }
 
+TEST(Bytes, MarkupIsEscaped) {
+  EXPECT_EQ(escape_markup("<a href=\"x\">&"), "&lt;a href=&quot;x&quot;&gt;&amp;");
+  EXPECT_EQ(escape_markup("Käse 'n' more"), "Käse 'n' more");
+}
+
 TEST(Bytes, ConstantTimeComparison) {
   EXPECT_TRUE(equal_constant_time("", ""));
   EXPECT_TRUE(equal_constant_time("abc", "abc"));

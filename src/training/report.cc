@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <limits>
 
+#include "base/bytes.h"
+
 namespace verge::training {
 namespace {
 
@@ -23,29 +25,6 @@ figure { margin: 16px 0; background: var(--panel); padding: 12px; border: 1px so
 figcaption { color: var(--quiet); } svg { width: 100%; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 13px; }
 .wide { overflow-x: auto; }
 )";
-
-std::string escape(std::string_view text) {
-  std::string safe;
-  for (const char letter : text) {
-    switch (letter) {
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '&':
-        safe += "&amp;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      default:
-        safe += letter;
-    }
-  }
-  return safe;
-}
 
 struct Range {
   float low = std::numeric_limits<float>::max();
@@ -84,22 +63,22 @@ std::string path_of(const std::vector<float>& values, const Range& range) {
 
 }  // namespace
 
-void Report::heading(std::string_view text) { body_ += "<h2>" + escape(text) + "</h2>\n"; }
-void Report::paragraph(std::string_view text) { body_ += "<p>" + escape(text) + "</p>\n"; }
+void Report::heading(std::string_view text) { body_ += "<h2>" + escape_markup(text) + "</h2>\n"; }
+void Report::paragraph(std::string_view text) { body_ += "<p>" + escape_markup(text) + "</p>\n"; }
 
 void Report::list(const std::vector<std::string>& items) {
   body_ += "<ul>\n";
-  for (const auto& item : items) body_ += "<li>" + escape(item) + "</li>\n";
+  for (const auto& item : items) body_ += "<li>" + escape_markup(item) + "</li>\n";
   body_ += "</ul>\n";
 }
 
 void Report::table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows) {
   body_ += "<div class=\"wide\"><table><tr>";
-  for (const auto& heading : headings) body_ += "<th scope=\"col\">" + escape(heading) + "</th>";
+  for (const auto& heading : headings) body_ += "<th scope=\"col\">" + escape_markup(heading) + "</th>";
   body_ += "</tr>\n";
   for (const auto& row : rows) {
     body_ += "<tr>";
-    for (const auto& cell : row) body_ += "<td>" + escape(cell) + "</td>";
+    for (const auto& cell : row) body_ += "<td>" + escape_markup(cell) + "</td>";
     body_ += "</tr>\n";
   }
   body_ += "</table></div>\n";
@@ -113,7 +92,7 @@ void Report::chart(std::string_view caption, const std::vector<ChartLine>& lines
   }
   range.add(threshold);
   body_ += fmt::format("<figure><svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", kWidth, kHeight + 20,
-                       escape(caption));
+                       escape_markup(caption));
   constexpr std::string_view kColours = "abcd";
   for (std::size_t at = 0; at < lines.size(); ++at) {
     body_ += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"var(--{})\" stroke-width=\"1.2\"/>",
@@ -126,7 +105,7 @@ void Report::chart(std::string_view caption, const std::vector<ChartLine>& lines
   }
   body_ += fmt::format(
       "<text x=\"0\" y=\"{0}\">{1}</text><text x=\"{2}\" y=\"{0}\" text-anchor=\"end\">{3}</text></svg><figcaption>{4}",
-      kHeight + 12, escape(from), kWidth, escape(to), escape(caption));
+      kHeight + 12, escape_markup(from), kWidth, escape_markup(to), escape_markup(caption));
   body_ += "</figcaption></figure>\n";
 }
 
@@ -135,7 +114,7 @@ std::string Report::to_html() const {
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
       "content=\"width=device-width,initial-scale=1\">"
       "<title>{0}</title><style>{1}</style></head><body><h1>{0}</h1>\n{2}</body></html>\n",
-      escape(title_), kStyle, body_);
+      escape_markup(title_), kStyle, body_);
 }
 
 }  // namespace verge::training

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/json.h"
 #include "pipeline/option_checks.h"
@@ -17,12 +16,6 @@ using pipeline::Object;
 using pipeline::Scene;
 
 constexpr std::int64_t kForgottenUs = 60'000'000;  ///< A track unseen for a minute does not come back.
-
-/// An object that may be looked at.
-struct Candidate {
-  std::size_t index = 0;
-  std::int64_t looked_us = 0;  ///< The smallest number for one that never was.
-};
 
 class SceneClassifier final : public SceneAnalyser {
  public:
@@ -94,7 +87,7 @@ Result<std::optional<Attribute>> Classifier::classify(const pipeline::Frame& fra
 }
 
 bool ClassifyLogic::is_due(const Said& said, std::int64_t monotonic_us) const {
-  return static_cast<double>(monotonic_us - said.looked_us) / 1e6 >= options_.every_s;
+  return said.looked_us == kNeverLooked || static_cast<double>(monotonic_us - said.looked_us) / 1e6 >= options_.every_s;
 }
 
 Status ClassifyLogic::update(const std::string& stream, std::int64_t monotonic_us, Scene& scene) {
@@ -116,34 +109,30 @@ Status ClassifyLogic::update_picture(Tracks& tracks, std::int64_t monotonic_us, 
 }
 
 Status ClassifyLogic::update_objects(Tracks& tracks, std::int64_t monotonic_us, Scene& scene) {
-  std::vector<Candidate> due;
-  for (std::size_t i = 0; i < scene.objects.size(); ++i) {
-    Object& object = scene.objects[i];
-    if (!options_.labels.empty() && std::ranges::find(options_.labels, object.label) == options_.labels.end()) continue;
-    const auto at = object.track.empty() ? tracks.end() : tracks.find(object.track);
-    if (at != tracks.end()) at->second.seen_us = monotonic_us;
-    if (at == tracks.end() || is_due(at->second, monotonic_us)) {
-      due.push_back({i, at == tracks.end() ? std::numeric_limits<std::int64_t>::min() : at->second.looked_us});
-    } else if (at->second.attribute) {
-      object.attributes.push_back(*at->second.attribute);
+  std::vector<Candidate> candidates;
+  for (Object& object : scene.objects) {
+    if (!is_wanted(object, options_.labels)) continue;
+    Candidate candidate{&object, {}};
+    if (const auto known = tracks.find(object.track); !object.track.empty() && known != tracks.end()) {
+      known->second.seen_us = monotonic_us;
+      candidate.said = known->second;
     }
+    candidates.push_back(std::move(candidate));
   }
-  std::ranges::stable_sort(due, {}, &Candidate::looked_us);
-  for (std::size_t turn = 0; turn < due.size(); ++turn) {
-    Object& object = scene.objects[due[turn].index];
-    if (turn >= static_cast<std::size_t>(options_.objects_max)) {
-      // No time for this one: what was said of it before still holds.
-      const auto at = object.track.empty() ? tracks.end() : tracks.find(object.track);
-      if (at != tracks.end() && at->second.attribute) object.attributes.push_back(*at->second.attribute);
-      continue;
+  std::ranges::stable_sort(candidates, {}, [](const Candidate& each) { return each.said.looked_us; });
+  int looks = 0;
+  for (Candidate& candidate : candidates) {
+    Object& object = *candidate.object;
+    if (looks < options_.objects_max && is_due(candidate.said, monotonic_us)) {
+      ++looks;
+      if (const auto part = crop(*scene.frame, object.box, options_.margin)) {
+        VERGE_TRY(candidate.said.attribute, look_(part->frame));
+        candidate.said.looked_us = candidate.said.seen_us = monotonic_us;
+        if (!object.track.empty()) tracks.insert_or_assign(object.track, candidate.said);
+      }
     }
-    const auto part = crop(*scene.frame, object.box, options_.margin);
-    if (!part) continue;
-    VERGE_TRY(auto attribute, look_(part->frame));
-    if (attribute) object.attributes.push_back(*attribute);
-    if (!object.track.empty()) {
-      tracks.insert_or_assign(object.track, Said{std::move(attribute), monotonic_us, monotonic_us});
-    }
+    // Between two looks, and when there was no time for one, what was said last still holds.
+    if (candidate.said.attribute) object.attributes.push_back(*candidate.said.attribute);
   }
   return Done{};
 }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -59,9 +60,15 @@ class ClassifyLogic {
   Status update(const std::string& stream, std::int64_t monotonic_us, pipeline::Scene& scene);
 
  private:
+  static constexpr std::int64_t kNeverLooked = std::numeric_limits<std::int64_t>::min();
   struct Said {
     std::optional<pipeline::Attribute> attribute;
-    std::int64_t looked_us = 0, seen_us = 0;
+    std::int64_t looked_us = kNeverLooked, seen_us = 0;
+  };
+  /// An object that may be looked at, with what was said of it last.
+  struct Candidate {
+    pipeline::Object* object = nullptr;
+    Said said;
   };
   using Tracks = std::map<std::string, Said, std::less<>>;  ///< By track; the whole picture has the empty name.
 

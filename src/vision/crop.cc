@@ -23,6 +23,15 @@ std::optional<PixelRange> pixels_of(double from, double to, int size, int grain)
 
 }  // namespace
 
+contract::Region Crop::to_whole(const contract::Region& box) const {
+  return {across(box.left), down(box.top), across(box.right), down(box.bottom)};
+}
+
+pipeline::Keypoint Crop::to_whole(const pipeline::Keypoint& point) const {
+  return {static_cast<float>(across(static_cast<double>(point.x))),
+          static_cast<float>(down(static_cast<double>(point.y))), point.score};
+}
+
 std::optional<Crop> crop(const pipeline::Frame& frame, const contract::Region& box, double margin) {
   const double wider = (box.right - box.left) * margin;
   const double higher = (box.bottom - box.top) * margin;
@@ -43,6 +52,21 @@ std::optional<Crop> crop(const pipeline::Frame& frame, const contract::Region& b
                  static_cast<double>(x->first + x->count) / frame.width,
                  static_cast<double>(y->first + y->count) / frame.height};
   return part;
+}
+
+bool is_wanted(const pipeline::Object& object, const std::vector<std::string>& labels) {
+  return labels.empty() || std::ranges::find(labels, object.label) != labels.end();
+}
+
+std::vector<std::size_t> strongest(const std::vector<pipeline::Object>& objects, const std::vector<std::string>& labels,
+                                   int count) {
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    if (is_wanted(objects[i], labels)) places.push_back(i);
+  }
+  std::ranges::stable_sort(places, std::ranges::greater{}, [&](std::size_t i) { return objects[i].score; });
+  if (places.size() > static_cast<std::size_t>(count)) places.resize(static_cast<std::size_t>(count));
+  return places;
 }
 
 }  // namespace verge::vision

@@ -1,9 +1,11 @@
-// vision/crop.h -- a part of a picture as a picture of its own, without copying pixels.
+// vision/crop.h -- a part of a picture as a picture of its own, without copying pixels, and which parts to look at.
 //
 // Threads: values and pure functions.
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "pipeline/packet.h"
 
@@ -16,10 +18,18 @@ struct Crop {
   /// From parts of the crop to parts of the whole picture.
   double across(double x) const { return region.left + x * (region.right - region.left); }
   double down(double y) const { return region.top + y * (region.bottom - region.top); }
+  contract::Region to_whole(const contract::Region& box) const;
+  pipeline::Keypoint to_whole(const pipeline::Keypoint& point) const;
 };
 
 /// The box with `margin` of its width and height added on each side, limited to the picture and widened to whole pixels
 /// (even ones in yuv420). Nothing when less than two by two pixels are left.
 std::optional<Crop> crop(const pipeline::Frame& frame, const contract::Region& box, double margin);
+
+/// Whether it has one of the labels; none given: always.
+bool is_wanted(const pipeline::Object& object, const std::vector<std::string>& labels);
+/// Places in `objects` of those with one of the labels (none given: of all), the surest first, at most `count`.
+std::vector<std::size_t> strongest(const std::vector<pipeline::Object>& objects, const std::vector<std::string>& labels,
+                                   int count);
 
 }  // namespace verge::vision

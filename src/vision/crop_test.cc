@@ -48,6 +48,18 @@ TEST(Crop, ShowsTheBoxInWholePixels) {
   }
 }
 
+TEST(Crop, TheSurestOfWhatIsWanted) {
+  std::vector<pipeline::Object> objects(4);
+  const std::pair<const char*, float> rows[] = {{"person", 0.5F}, {"dog", 0.9F}, {"person", 0.8F}, {"cat", 0.7F}};
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    objects[i].label = rows[i].first;
+    objects[i].score = rows[i].second;
+  }
+  EXPECT_EQ(strongest(objects, {"person", "cat"}, 10), (std::vector<std::size_t>{2, 3, 0}));
+  EXPECT_EQ(strongest(objects, {}, 2), (std::vector<std::size_t>{1, 2}));
+  EXPECT_TRUE(strongest(objects, {"bird"}, 2).empty());
+}
+
 TEST(Crop, NothingIsLeftOfNothing) {
   const auto frame = testing::make_frame(PixelFormat::yuv420, 40, 20, [](int, int, int) { return 0; });
   const double nan = std::numeric_limits<double>::quiet_NaN();

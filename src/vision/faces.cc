@@ -60,12 +60,8 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_faces_stage(const Json& opti
 Result<std::vector<Object>> faces_within(Detector& detector, const Crop& part) {
   VERGE_TRY(std::vector<Object> faces, detector.detect(part.frame));
   for (Object& face : faces) {
-    face.box = {part.across(face.box.left), part.down(face.box.top), part.across(face.box.right),
-                part.down(face.box.bottom)};
-    for (pipeline::Keypoint& point : face.keypoints) {
-      point.x = static_cast<float>(part.across(static_cast<double>(point.x)));
-      point.y = static_cast<float>(part.down(static_cast<double>(point.y)));
-    }
+    face.box = part.to_whole(face.box);
+    for (pipeline::Keypoint& point : face.keypoints) point = part.to_whole(point);
   }
   return faces;
 }
@@ -84,17 +80,9 @@ bool is_known_face(const std::vector<Object>& faces, const Object& face) {
 
 Result<std::vector<Object>> find_faces(Detector& detector, const FacesOptions& options, const Scene& scene) {
   if (options.within.empty()) return detector.detect(*scene.frame);
-  std::vector<const Object*> hosts;
-  for (const Object& object : scene.objects) {
-    if (std::ranges::find(options.within, object.label) != options.within.end()) hosts.push_back(&object);
-  }
-  std::ranges::stable_sort(hosts, std::ranges::greater{}, &Object::score);
-  if (hosts.size() > static_cast<std::size_t>(options.objects_max)) {
-    hosts.resize(static_cast<std::size_t>(options.objects_max));
-  }
   std::vector<Object> faces;
-  for (const Object* host : hosts) {
-    const auto part = crop(*scene.frame, host->box, options.margin);
+  for (const std::size_t place : strongest(scene.objects, options.within, options.objects_max)) {
+    const auto part = crop(*scene.frame, scene.objects[place].box, options.margin);
     if (!part) continue;
     VERGE_TRY(std::vector<Object> found, faces_within(detector, *part));
     for (Object& face : found) {

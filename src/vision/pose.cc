@@ -1,6 +1,5 @@
 #include "vision/pose.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/json.h"
@@ -69,24 +68,12 @@ Result<std::vector<Keypoint>> PoseEstimator::estimate(const pipeline::Frame& fra
 }
 
 Status add_poses(PoseEstimator& estimator, const PoseOptions& options, Scene& scene) {
-  std::vector<pipeline::Object*> bodies;
-  for (pipeline::Object& object : scene.objects) {
-    const bool is_body =
-        options.labels.empty() || std::ranges::find(options.labels, object.label) != options.labels.end();
-    if (is_body) bodies.push_back(&object);
-  }
-  std::ranges::stable_sort(bodies, std::ranges::greater{}, &pipeline::Object::score);
-  if (bodies.size() > static_cast<std::size_t>(options.objects_max)) {
-    bodies.resize(static_cast<std::size_t>(options.objects_max));
-  }
-  for (pipeline::Object* body : bodies) {
-    const auto part = crop(*scene.frame, body->box, options.margin);
+  for (const std::size_t place : strongest(scene.objects, options.labels, options.objects_max)) {
+    pipeline::Object& body = scene.objects[place];
+    const auto part = crop(*scene.frame, body.box, options.margin);
     if (!part) continue;
-    VERGE_TRY(body->keypoints, estimator.estimate(part->frame));
-    for (Keypoint& point : body->keypoints) {
-      point.x = static_cast<float>(part->across(static_cast<double>(point.x)));
-      point.y = static_cast<float>(part->down(static_cast<double>(point.y)));
-    }
+    VERGE_TRY(body.keypoints, estimator.estimate(part->frame));
+    for (Keypoint& point : body.keypoints) point = part->to_whole(point);
   }
   return Done{};
 }

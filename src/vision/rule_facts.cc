@@ -26,7 +26,7 @@ constexpr std::size_t kPlacesMax = 64;
 constexpr std::array<std::string_view, 15> kOfObjects{"label",   "score",     "track",      "x",        "y",
                                                       "width",   "height",    "age_s",      "still_s",  "speed",
                                                       "heading", "zone.NAME", "dwell.NAME", "has.NAME", "near.LABEL"};
-constexpr std::array<std::string_view, 6> kOfScenes{"objects", "count.LABEL", "inside.NAME",
+constexpr std::array<std::string_view, 7> kOfScenes{"objects", "count.LABEL", "inside.NAME", "has.NAME",
                                                     "hour",    "weekday",     "since.RULE"};
 
 double seconds(std::int64_t microseconds) { return static_cast<double>(microseconds) / 1e6; }
@@ -40,6 +40,12 @@ std::tm local_time(std::int64_t captured_us) {
 
 bool stands_in(const Object& object, const std::string& zone) {
   return std::ranges::find(object.zones, zone) != object.zones.end();
+}
+
+Value score_of(const std::vector<pipeline::Attribute>& attributes, const std::string& name) {
+  if (attributes.empty()) return Undefined{};
+  const auto found = std::ranges::find(attributes, name, &pipeline::Attribute::name);
+  return Json(found == attributes.end() ? 0.0F : found->score);
 }
 
 /// Of two intervals; 0 where they overlap.
@@ -95,9 +101,6 @@ void RuleFacts::remember(const Object& object) {
   }
   std::erase_if(memory.in_zone_since_us, [&](const auto& zone) { return !stands_in(object, zone.first); });
   for (const std::string& zone : object.zones) memory.in_zone_since_us.try_emplace(zone, moment_.monotonic_us);
-  if (object.attributes.empty()) return;  // Classifiers do not look at every picture.
-  memory.attributes.clear();
-  for (const pipeline::Attribute& attribute : object.attributes) memory.attributes[attribute.name] = attribute.score;
 }
 
 void RuleFacts::note(const std::string& rule, const std::string& track, std::int64_t monotonic_us) {
@@ -109,7 +112,8 @@ Value RuleFacts::answer(const Object* object, const std::vector<std::string>& pa
   if (scene_ == nullptr || path.empty()) return Undefined{};
   if (object != nullptr) {
     Value value = answer_object(*object, path);
-    if (!std::holds_alternative<Undefined>(value)) return value;
+    // What nobody says of the object must not be answered by what is said of the picture.
+    if (!std::holds_alternative<Undefined>(value) || path[0] == "has") return value;
   }
   return answer_scene(object, path);
 }
@@ -123,17 +127,10 @@ Value RuleFacts::answer_object(const Object& object, const std::vector<std::stri
     const std::string& name = path[1];
     if (what == "zone") return Json(stands_in(object, name));
     if (what == "near") return gap_to(object, name);
-    if (memory == nullptr) return Undefined{};
-    if (what == "dwell") {
-      const auto since = memory->in_zone_since_us.find(name);
-      return Json(since == memory->in_zone_since_us.end() ? 0.0 : seconds(moment_.monotonic_us - since->second));
-    }
-    if (what == "has") {
-      if (memory->attributes.empty()) return Undefined{};
-      const auto found = memory->attributes.find(name);
-      return Json(found == memory->attributes.end() ? 0.0F : found->second);
-    }
-    return Undefined{};
+    if (what == "has") return score_of(object.attributes, name);
+    if (memory == nullptr || what != "dwell") return Undefined{};
+    const auto since = memory->in_zone_since_us.find(name);
+    return Json(since == memory->in_zone_since_us.end() ? 0.0 : seconds(moment_.monotonic_us - since->second));
   }
   if (path.size() != 1) return Undefined{};
   if (what == "label") return Json(object.label);
@@ -187,6 +184,7 @@ Value RuleFacts::answer_scene(const Object* object, const std::vector<std::strin
     constexpr std::array<const char*, 7> kDays{"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
     return Json(kDays[static_cast<std::size_t>(local_time(moment_.captured_us).tm_wday)]);
   }
+  if (what == "has" && path.size() == 2) return score_of(scene_->attributes, path[1]);
   if (what == "count" && path.size() == 2) {
     return Json(std::ranges::count(scene_->objects, path[1], &Object::label));
   }

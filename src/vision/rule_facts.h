@@ -9,15 +9,16 @@
 //                 heading        where to, degrees: 0 up, 90 right, 180 down; undefined below 0.02 of speed
 //                 zone.NAME      true while it stands in the zone
 //                 dwell.NAME     seconds it has been standing there; 0 outside
-//                 has.NAME       what classifiers last said of it, 0..1; 0 when they said something else, undefined
-//                                when none has looked yet
+//                 has.NAME       what classifiers say of it, 0..1; 0 when they say something else, undefined when they
+//                                say nothing
 //                 near.LABEL     gap to the nearest other object with this label, heights of the picture; undefined
 //                                when there is none
 //   of the scene  objects              how many there are
 //                 count.LABEL          how many of this label
 //                 inside.NAME          how many stand in the zone
 //                 inside.NAME.LABEL    how many of this label stand in the zone
-//                 hour                 local time of day, 0 to below 24: 18.5 is half past six in the evening
+//                 has.NAME             what classifiers say of the whole picture; in a rule about objects, of the
+//                 object hour                 local time of day, 0 to below 24: 18.5 is half past six in the evening
 //                 weekday              'mon' 'tue' 'wed' 'thu' 'fri' 'sat' 'sun', local
 //                 since.RULE           seconds since that rule fired, undefined when it has not. Asked about an object:
 //                                      fired about this object or about the scene; rules see those before them
@@ -66,7 +67,6 @@ class RuleFacts {
     Place anchor;              ///< Where it has stood since still_since_us.
     std::deque<Place> lately;  ///< Of the last second.
     std::map<std::string, std::int64_t> in_zone_since_us;
-    std::map<std::string, float> attributes;
   };
 
   void remember(const pipeline::Object& object);

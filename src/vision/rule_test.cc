@@ -68,10 +68,11 @@ TEST(RuleFacts, AnswersAboutAnObject) {
   for (int i = 0; i <= 10; ++i) {
     Object walker = standing_at(0.2 + 0.01 * i, 0.5, "7");
     if (i >= 4) walker.zones = {"press"};
-    if (i == 2) walker.attributes = {{"helmet", 0.9F}};
+    if (i >= 2) walker.attributes = {{"helmet", 0.9F}};
     Object dog = standing_at(0.9, 0.5, "8");
     dog.label = "dog";
     walk.push_back(scene_of({walker, dog}));
+    walk.back().attributes = {{"gate_open", 0.7F}};
   }
   const std::pair<const char*, const char*> rows[] = {
       {"label", "\"person\""},
@@ -90,6 +91,7 @@ TEST(RuleFacts, AnswersAboutAnObject) {
       {"dwell.door", "0"},
       {"has.helmet", "0.9"},
       {"has.vest", "0"},
+      {"has.gate_open", "0"},
       {"near.dog", "1"},
       {"near.person", "undefined"},
       {"objects", "2"},
@@ -103,6 +105,8 @@ TEST(RuleFacts, AnswersAboutAnObject) {
   for (const auto& [asked, expected] : rows) EXPECT_EQ(answer_after(walk, asked), expected) << asked;
   EXPECT_EQ(answer_after(walk, "label", false), "undefined");
   EXPECT_EQ(answer_after(walk, "count.person", false), "1");
+  EXPECT_EQ(answer_after(walk, "has.gate_open", false), "0.7");
+  EXPECT_EQ(answer_after(walk, "has.gate_shut", false), "0");
 }
 
 TEST(RuleFacts, WhoStandsStillHasNoHeading) {

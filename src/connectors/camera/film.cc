@@ -1,17 +1,15 @@
 #include "connectors/camera/film.h"
 
-#include <atomic>
 #include <fmt/format.h>
 #include <thread>
 
-#include "base/json.h"
 #include "connectors/ffmpeg_library.h"
+#include "pipeline/restart.h"
 
 namespace verge::connectors {
 namespace {
 
 constexpr auto kFilmStopCheck = std::chrono::milliseconds(100);
-constexpr std::int64_t kRestartDelayUs = 200'000;  // Pictures under way get through before a restart.
 
 class FfmpegReader final : public FilmReader {
  public:
@@ -131,18 +129,11 @@ class FilmSource final : public pipeline::Source {
   FilmSource(FilmOptions options, const pipeline::Context& context)
       : options_(std::move(options)),
         clock_(context.clock == nullptr ? system_clock() : *context.clock),
+        restart_(clock_),
         counters_(*context.metrics, context.stream),
         take_gauge_(
             context.metrics->gauge("verge_film_take", "Rounds of a looped film.", {{"stream", context.stream}})) {
-    if (!context.add_method || !options_.pace) return;
-    context.add_method("restart", [this](const Json& parameters) {
-      if (parameters.value("describe", false)) {
-        return pipeline::MethodReply{200, Json{{"title", "Play from the beginning"}, {"parameters", Json::array()}}};
-      }
-      const std::int64_t at_us = clock_.now_us() + kRestartDelayUs;
-      restart_at_us_ = at_us;
-      return pipeline::MethodReply{200, Json{{"captured_us", at_us}}};
-    });
+    if (options_.pace) restart_.offer(context);
   }
 
   Status open() override {
@@ -174,28 +165,21 @@ class FilmSource final : public pipeline::Source {
         next_wall_us_ = wall_us + reader_->end_us();
         next_monotonic_us_ = monotonic_us + reader_->end_us();
         if (options_.pace && !wait_until(next_monotonic_us_, should_stop)) return false;
-        return takes_restart();
+        return restart_.take();
       }
       if (options_.pace && !wait_until(monotonic_us + picture->time_us, should_stop)) return false;
-      if (takes_restart()) return true;
+      if (restart_.take()) return true;
       picture->frame->take = take_;
       emit(scene_packet(std::move(picture->frame), {wall_us + picture->time_us, monotonic_us + picture->time_us}));
     }
     return false;
   }
 
-  bool takes_restart() {
-    if (!has_to_restart()) return false;
-    restart_at_us_ = 0;
-    return true;
-  }
-  bool has_to_restart() const { return restart_at_us_ != 0 && clock_.now_us() >= restart_at_us_; }
-
   /// False when it has to stop.
   bool wait_until(std::int64_t monotonic_us, const std::function<bool()>& should_stop) const {
     for (;;) {
       const std::int64_t left_us = monotonic_us - clock_.monotonic_us();
-      if (left_us <= 0 || has_to_restart()) return true;
+      if (left_us <= 0 || restart_.is_due()) return true;
       if (should_stop()) return false;
       std::this_thread::sleep_for(
           std::min<std::chrono::microseconds>(kFilmStopCheck, std::chrono::microseconds(left_us)));
@@ -204,12 +188,12 @@ class FilmSource final : public pipeline::Source {
 
   FilmOptions options_;
   const Clock& clock_;
+  pipeline::Restart restart_;
   CameraCounters counters_;
   Gauge& take_gauge_;
   std::unique_ptr<FilmReader> reader_;
   std::uint32_t take_ = 0;
   std::int64_t next_wall_us_ = 0, next_monotonic_us_ = 0;
-  std::atomic<std::int64_t> restart_at_us_{0};  // Set by the method, on the control thread.
 };
 
 }  // namespace

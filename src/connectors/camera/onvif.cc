@@ -53,29 +53,6 @@ int number_of(const pugi::xml_node& node) {
   return std::max(0, number);
 }
 
-std::string escaped(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      default:
-        safe += c;
-    }
-  }
-  return safe;
-}
-
 std::string security_header(const Login& login, const Freshness& fresh) {
   if (login.user.empty()) return {};
   const std::string created = to_iso8601(fresh.created_us).substr(0, 19) + "Z";  // Cameras expect whole seconds.
@@ -85,8 +62,8 @@ std::string security_header(const Login& login, const Freshness& fresh) {
       "<w:Password Type=\"{0}username-token-profile-1.0#PasswordDigest\">{2}</w:Password>"
       "<w:Nonce EncodingType=\"{0}soap-message-security-1.0#Base64Binary\">{3}</w:Nonce>"
       "<u:Created>{4}</u:Created></w:UsernameToken></w:Security></s:Header>",
-      kSecurity, escaped(login.user), password_digest(fresh.nonce, created, login.password), to_base64(fresh.nonce),
-      created);
+      kSecurity, escape_markup(login.user), password_digest(fresh.nonce, created, login.password),
+      to_base64(fresh.nonce), created);
 }
 
 std::string soap(const Login& login, const Freshness& fresh, std::string_view body) {
@@ -145,7 +122,7 @@ std::string probe(std::string_view message_id) {
       "<a:MessageID>urn:uuid:{}</a:MessageID><a:To>urn:schemas-xmlsoap-org:ws:2005:04:discovery</a:To>"
       "<a:Action>http://schemas.xmlsoap.org/ws/2005/04/discovery/Probe</a:Action></s:Header>"
       "<s:Body><d:Probe><d:Types>n:NetworkVideoTransmitter</d:Types></d:Probe></s:Body></s:Envelope>",
-      escaped(message_id));
+      escape_markup(message_id));
 }
 
 Result<Found> read_probe_match(std::string_view answer, std::string_view message_id) {
@@ -213,7 +190,7 @@ std::string get_stream_uri(std::string_view profile_token, const Login& login, c
                           "<Stream xmlns=\"http://www.onvif.org/ver10/schema\">RTP-Unicast</Stream>"
                           "<Transport xmlns=\"http://www.onvif.org/ver10/schema\"><Protocol>RTSP</Protocol></Transport>"
                           "</StreamSetup><ProfileToken>{}</ProfileToken></GetStreamUri>",
-                          escaped(profile_token)));
+                          escape_markup(profile_token)));
 }
 
 Result<std::string> read_stream_uri(std::string_view answer) {
