@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace verge::connectors {
 namespace {
@@ -80,6 +81,7 @@ Status PictureDecoder::prepare() {
   }
   const int code = ffmpeg_.avcodec_open2(decoder_.get(), codec, nullptr);
   if (code < 0) return Error{ErrorCode::invalid_argument, "decode pictures: " + words_for(ffmpeg_, code)};
+  if (id == AV_CODEC_ID_MJPEG) jpeg_.emplace();
   return Done{};
 }
 
@@ -109,6 +111,7 @@ bool PictureDecoder::put(const AVPacket* packet, const Arrival& arrival) {
     counters_.skipped.add();
     return true;
   }
+  if (jpeg_ && put_jpeg(*packet)) return true;
   if (ffmpeg_.avcodec_send_packet(decoder_.get(), packet) != 0) {
     count_broken();
     return false;
@@ -119,6 +122,19 @@ bool PictureDecoder::put(const AVPacket* packet, const Arrival& arrival) {
     counters_.skipped.add();
   }
   pending_.push_back({packet->pts, arrival});
+  return true;
+}
+
+/// False when FFmpeg has to look at it.
+bool PictureDecoder::put_jpeg(const AVPacket& packet) {
+  // Not before FFmpeg has given what it holds: the order stays.
+  if (!pending_.empty() || ready_ || packet.pts == AV_NOPTS_VALUE) return false;
+  auto frame = jpeg_->decode({reinterpret_cast<const char*>(packet.data), static_cast<std::size_t>(packet.size)});
+  if (!frame) return false;
+  last_us_ = time_of_stamp(packet.pts);
+  has_last_ = true;
+  packets_since_ = 0;
+  ready_ = Picture{std::move(frame), last_us_, newest_};
   return true;
 }
 
@@ -161,7 +177,24 @@ std::int64_t PictureDecoder::time_of(const AVFrame& frame) {
   return last_us_;
 }
 
+void PictureDecoder::count_decoded() {
+  counters_.decoded.add();
+  broken_in_a_row_ = 0;
+}
+
+PictureDecoder::Picture PictureDecoder::shown(Picture picture) {
+  counters_.shown.add();
+  counters_.width.set(picture.frame->width);
+  counters_.height.set(picture.frame->height);
+  return picture;
+}
+
 Result<std::optional<PictureDecoder::Picture>> PictureDecoder::next() {
+  if (ready_) {
+    count_decoded();
+    Picture picture = *std::exchange(ready_, std::nullopt);
+    if (pick_.take(picture.time_us)) return std::optional(shown(std::move(picture)));
+  }
   for (;;) {
     if (broken_in_a_row_ >= kBrokenInARowMax) {
       return Error{ErrorCode::corrupt, fmt::format("decode pictures: {} broken ones in a row", broken_in_a_row_)};
@@ -189,14 +222,10 @@ Result<std::optional<PictureDecoder::Picture>> PictureDecoder::next() {
       count_broken();
       continue;
     }
-    counters_.decoded.add();
-    broken_in_a_row_ = 0;
+    count_decoded();
     if (!pick_.take(found.time_us)) continue;
     VERGE_TRY(found.frame, frame_of(std::move(picture)));
-    counters_.shown.add();
-    counters_.width.set(found.frame->width);
-    counters_.height.set(found.frame->height);
-    return std::optional(std::move(found));
+    return std::optional(shown(std::move(found)));
   }
 }
 
@@ -204,6 +233,7 @@ void PictureDecoder::flush() {
   ffmpeg_.avcodec_flush_buffers(decoder_.get());
   counters_.skipped.add(pending_.size());
   pending_.clear();
+  ready_.reset();
   pick_.restart();
   is_at_end_ = has_last_ = false;
   broken_in_a_row_ = 0;

@@ -1,6 +1,7 @@
 // connectors/camera/picture_decoder.h -- compressed pictures in, frames out; one decoder for films and cameras.
 //
 // Frames are lent by the decoder's own pool: yuv420, which cameras send, is never copied; other layouts are converted.
+// JPEG goes the quicker way of jpeg_decoder.h where that can be gone.
 // Work that nobody wants is left out: with fps_max a picture that is not due is not decoded when no other needs it, and
 // never converted; with keyframes_only the others never are. The size may change from picture to picture.
 // Threads: one at a time; decodes on the caller's thread.
@@ -14,6 +15,7 @@
 
 #include "connectors/camera/camera_counters.h"
 #include "connectors/camera/even_pick.h"
+#include "connectors/camera/jpeg_decoder.h"
 #include "connectors/ffmpeg_library.h"
 #include "pipeline/packet.h"
 
@@ -80,6 +82,9 @@ class PictureDecoder {
   std::int64_t time_of(const AVFrame& frame);
   Arrival settle(std::int64_t stamp);
   void count_broken();
+  bool put_jpeg(const AVPacket& packet);
+  void count_decoded();
+  Picture shown(Picture picture);
   Result<std::shared_ptr<pipeline::Frame>> frame_of(FfmpegOwned<AVFrame> picture);
   Result<FfmpegOwned<AVFrame>> convert(const AVFrame& picture, AVPixelFormat target);
 
@@ -91,6 +96,8 @@ class PictureDecoder {
   FfmpegOwned<AVCodecContext> decoder_;
   FfmpegOwned<AVPacket> whole_;
   FfmpegOwned<SwsContext> scaler_;
+  std::optional<JpegDecoder> jpeg_;  // Of motion JPEG.
+  std::optional<Picture> ready_;     // What it gave, until next().
   bool is_intra_only_ = false, is_at_end_ = false;
   std::size_t broken_in_a_row_ = 0;
   std::vector<Pending> pending_;  // Given to the decoder, neither come out nor passed over.
