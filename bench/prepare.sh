@@ -7,6 +7,7 @@ nats_version=2.12.2
 folder=$VERGE_CACHE/bench
 
 prepare_vision() {
+  command -v ffmpeg >/dev/null || fail 3 "the benchmark makes its pictures with ffmpeg." "Install Debian's package ffmpeg."
   "$root/tools/fetch.sh" onnxruntime nanodet film
   if cmp -s "$root/bench/requirements.txt" "$folder/venv/requirements.txt"; then
     return 0

@@ -1,15 +1,16 @@
 """Picture to boxes, ours beside OpenCV + ONNX Runtime in Python, and our pipeline beside the bare run of the model.
 
-Both sides run as programs of their own on the same one core (or as many as threads), wait while the other one works,
-and take the same pictures of the packaged film. One pair is a slice of ours and a slice of the peer's; who begins
-changes from round to round. A round starts both programs anew and takes one pair of each work: where a program's memory
-happens to lie moves a run of the model by some percent for as long as it lives, so pairs of one start would all share
-that luck.
+All sides run as programs of their own on the same one core (or as many as threads), wait while another one works, and
+take the same pictures of the packaged film. One pair is a slice of ours and a slice of the peer's; who begins changes
+from round to round. A round starts the programs anew and takes one pair of each work: where a program's memory happens
+to lie moves a run of the model by some percent for as long as it lives, so pairs of one start would all share that luck.
 """
 import argparse
+import array
 import json
 import os
 import pathlib
+import random
 import shutil
 import statistics
 import subprocess
@@ -20,13 +21,18 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 WARM_UP_PICTURES = 4
 
-# work, our command, the peer's name, its program and command, what a reader should know
+# work, our program and command, the peer's name, program and command, what a reader should know
 WORKS = [
-    ("vision.whole", "whole", "opencv", "python", "whole", "film file to boxes: both sides decode, prepare, run, read"),
-    ("vision.frame", "frame", "opencv", "python", "frame", "decoded picture (ours yuv420, peer's BGR) to boxes"),
-    ("vision.overhead", "frame", "bare-run", "ours", "bare", "decoded picture to boxes through the executor; bare: run"),
-    ("vision.overhead", "frame", "python-bare-run", "python", "bare", "the same; bare: session.run of Python's runtime"),
-    ("vision.chain", "chain", "bare-run", "ours", "bare", "every stage of the example: detect, track, zone, line"),
+    ("vision.whole", "ours whole", "opencv", "python whole", "film file to boxes: both sides decode, prepare, run, read"),
+    ("vision.frame", "ours frame", "opencv", "python frame", "decoded picture (ours yuv420, peer's BGR) to boxes"),
+    ("vision.overhead", "ours frame", "bare-run", "ours bare", "decoded picture to boxes through the executor; bare: run"),
+    ("vision.overhead", "ours frame", "python-bare-run", "python bare", "the same; bare: session.run of Python's runtime"),
+    ("vision.chain", "ours chain", "bare-run", "ours bare", "every stage of the example: detect, track, zone, line"),
+    ("vision.prepost.640", "pictures prepost", "opencv", "opencv prepost", "decoded 1080p picture to 640 x 640 floats, YOLOv8 numbers to boxes"),
+    ("vision.prepost.640.uint8", "pictures prepost8", "opencv", "opencv prepost", "the same with bytes for the network; the peer makes floats"),
+    ("vision.jpeg", "pictures jpeg", "imdecode", "opencv jpeg", "1080p JPEG in memory to 640 x 640 floats"),
+    ("vision.jpeg", "pictures jpeg", "imdecode-reduced", "opencv jpeg-reduced", "the same; the peer decodes to half of the size, ours to the whole"),
+    ("vision.h264", "pictures h264", "videocapture", "opencv h264", "1080p H.264 film to 640 x 640 floats"),
 ]
 
 
@@ -61,12 +67,14 @@ class Work:
     """One line of WORKS with what its pairs gave."""
 
     def __init__(self, line, options):
-        self.name, self.command, self.peer_name, self.peer_side, self.peer_command, self.what = line
+        self.name, ours, self.peer_name, peer, self.what = line
+        self.side, self.command = ours.split()
+        self.peer_side, self.peer_command = peer.split()
         self.pictures = options.pictures
         self.seconds, self.processor_s, self.objects = ([], []), ([], []), [0, 0]  # Of ours, of the peer.
 
     def take_pair(self, sides, is_peer_first):
-        runs = [(sides["ours"], self.command), (sides[self.peer_side], self.peer_command)]
+        runs = [(sides[self.side], self.command), (sides[self.peer_side], self.peer_command)]
         for side, command in runs:
             side.run(command, WARM_UP_PICTURES)
         for index in (1, 0) if is_peer_first else (0, 1):
@@ -86,7 +94,7 @@ class Work:
             "cores_used": len(cores),
             "spinning": False,
             "pictures_per_slice": self.pictures,
-            "engines": {side: engines[side] for side in ("ours", self.peer_side)},
+            "engines": {side: engines[side] for side in (self.side, self.peer_side)},
             "boxes": {"ours": self.objects[0], "peer": self.objects[1]},
             **figures.machine(),
         }
@@ -94,6 +102,32 @@ class Work:
         for name, unit, times in ((self.name, "ms", self.seconds), (f"{self.name}.processor", "cpu ms", self.processor_s)):
             ours, peer = ([value / self.pictures * 1e3 for value in side] for side in times)
             output.show(figures.result(name, ours, unit, self.peer_name, peer, about))
+
+
+def make_pictures(folder, film):
+    """A minute's worth of what cameras send, in 1920 x 1080: the packaged film enlarged, and numbers as a YOLOv8 head gives."""
+    big, jpegs, head = folder / "street.mp4", folder / "jpegs", folder / "head.f32"
+    if not head.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        jpegs.mkdir(parents=True)
+        ffmpeg = ["ffmpeg", "-v", "error", "-nostdin", "-y"]
+        codec = ["-c:v", "libx264", "-preset", "veryfast", "-b:v", "5700k", "-g", "60"]
+        subprocess.run([*ffmpeg, "-i", film, "-frames:v", "300", "-vf", "scale=1920:1080", "-r", "30", "-an", *codec, big], check=True)
+        subprocess.run([*ffmpeg, "-i", big, "-frames:v", "15", "-vf", "select=not(mod(n\\,20))", "-vsync", "0", "-q:v", "3",
+                        "-pix_fmt", "yuvj420p", jpegs / "%02d.jpg"], check=True)
+        head.write_bytes(head_numbers().tobytes())
+    return ["--film", big, "--jpegs", jpegs, "--head", head]
+
+
+def head_numbers():
+    """[84, 8400]: 300 boxes of 80 labels above the threshold, all else below."""
+    cells, draw = 8400, random.Random(1)
+    numbers = array.array("f", (draw.random() * 0.02 for _ in range(84 * cells)))
+    for cell in draw.sample(range(cells), 300):
+        for row, (low, high) in enumerate(((60, 580), (60, 580), (20, 120), (20, 120))):
+            numbers[row * cells + cell] = draw.uniform(low, high)
+        numbers[(4 + draw.randrange(80)) * cells + cell] = draw.uniform(0.3, 0.95)
+    return numbers
 
 
 def main():
@@ -116,6 +150,7 @@ def main():
     film = options.cache / "media" / "film" / "vtest.avi"
     cores = sorted(os.sched_getaffinity(0))[-options.threads :]
     output = figures.Output(options.json)
+    pictures = make_pictures(folder / "pictures", film)
     commands = {
         "ours": [
             options.bin / "verge-bench-vision",
@@ -123,12 +158,15 @@ def main():
             *("--pipeline", ROOT / "examples" / "first_light" / "vision.yaml"),
         ],
         "python": [folder / "venv/bin/python", ROOT / "bench/peers/vision_loop.py", model, film, str(options.threads)],
+        "pictures": [options.bin / "verge-bench-pictures", *pictures],
+        "opencv": [folder / "venv/bin/python", ROOT / "bench/peers/picture_loop.py", *pictures[1::2]],
     }
     works = [Work(line, options) for line in WORKS if options.only in (None, line[0])]
     if not works:
         parser.error(f"--only {options.only}: there are {', '.join(sorted({line[0] for line in WORKS}))}")
+    needed = {side for work in works for side in (work.side, work.peer_side)}
     for pair in range(options.pairs):
-        sides = {name: Side(command, cores) for name, command in commands.items()}
+        sides = {name: Side(command, cores) for name, command in commands.items() if name in needed}
         for work in works:
             work.take_pair(sides, pair % 2 == 1)
         engines = {name: side.engine for name, side in sides.items()}

@@ -1,18 +1,10 @@
 #include "vision/letterbox.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <fmt/format.h>
 
-// The row kernels are compiled twice and chosen at run time where the compiler can; elsewhere once. Sanitizers cannot
-// run inside the chooser.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define VERGE_KERNEL __attribute__((target_clones("arch=haswell", "default"), optimize("O3")))
-#else
-#define VERGE_KERNEL
-#endif
+#include "vision/kernel.h"
 
 namespace verge::vision {
 namespace {
@@ -28,67 +20,28 @@ struct ColourMatrix {
 constexpr ColourMatrix kLimited{16, 1.164383F, 1.596027F, -0.391762F, -0.812968F, 2.017232F};
 constexpr ColourMatrix kFull{0, 1.0F, 1.402F, -0.344136F, -0.714136F, 1.772F};
 
-/// Source position of an output pixel's centre, limited to the picture.
-struct Position {
-  int first = 0;
-  float weight = 0;  ///< Of first + 1.
-};
-Position position_of(int target_index, int target_count, int picture_count, int plane_count) {
-  const float scale = static_cast<float>(picture_count) / static_cast<float>(target_count);
-  float at = (static_cast<float>(target_index) + 0.5F) * scale - 0.5F;
-  // A chroma sample stands for two pixels; its centre lies between them.
-  if (plane_count != picture_count) at = (at + 0.5F) / 2 - 0.5F;
-  at = std::clamp(at, 0.0F, static_cast<float>(plane_count - 1));
-  const int first = std::min(static_cast<int>(at), std::max(0, plane_count - 2));
-  return {first, plane_count == 1 ? 0.0F : at - static_cast<float>(first)};
-}
-
-/// target = upper * (256 - weight) + lower * weight, for whole rows.
-VERGE_KERNEL void blend_rows(const std::uint8_t* upper, const std::uint8_t* lower, std::uint16_t weight, int count,
-                             std::uint16_t* target) {
-  const auto other = static_cast<std::uint16_t>(256 - weight);
-  for (int i = 0; i < count; ++i) {
-    target[i] = static_cast<std::uint16_t>(upper[i] * other + lower[i] * weight);
-  }
-}
-
-/// Neighbours lie side by side, so one load brings both (the first one in the lower half: little-endian, as all that
-/// we build for). Loads first, then arithmetic: only so does the second loop become vector code.
-VERGE_KERNEL void sample_columns(const std::uint16_t* row, const std::int32_t* left, const std::int32_t* weight,
-                                 int count, float* target) {
-  static_assert(std::endian::native == std::endian::little);
-  constexpr float kOne = 1.0F / 65536.0F;
-  constexpr int kAtOnce = 64;
-  std::uint32_t pairs[kAtOnce];
-  for (int begin = 0; begin < count; begin += kAtOnce) {
-    const int at_once = std::min(kAtOnce, count - begin);
-    for (int i = 0; i < at_once; ++i) std::memcpy(&pairs[i], row + left[begin + i], sizeof(pairs[i]));
-    for (int i = 0; i < at_once; ++i) {
-      const auto a = static_cast<std::int32_t>(pairs[i] & 0xFFFFU);
-      const auto b = static_cast<std::int32_t>(pairs[i] >> 16U);
-      target[begin + i] = static_cast<float>(a * 256 + (b - a) * weight[begin + i]) * kOne;
-    }
-  }
-}
-
+/// Out = value * factor + offset.
 struct Channel {
-  float mean, factor;
+  float factor, offset;
 };
 
 /// One row of Y, U, V (0..255) to three rows of the tensor.
 VERGE_KERNEL void convert_row(const float* __restrict luma, const float* __restrict u, const float* __restrict v,
                               int count, ColourMatrix m, Channel red, Channel green, Channel blue,
                               float* __restrict red_row, float* __restrict green_row, float* __restrict blue_row) {
+  // Offsets are one number per channel, so that each term is one multiplication and addition.
+  const float grey_offset = m.luma_offset * m.luma;
+  const float red_offset = -128 * m.red_v - grey_offset;
+  const float green_offset = -128 * (m.green_u + m.green_v) - grey_offset;
+  const float blue_offset = -128 * m.blue_u - grey_offset;
   for (int i = 0; i < count; ++i) {
-    const float grey = (luma[i] - m.luma_offset) * m.luma;
-    const float cb = u[i] - 128;
-    const float cr = v[i] - 128;
-    const float r = std::min(std::max(grey + m.red_v * cr, 0.0F), 255.0F);
-    const float g = std::min(std::max(grey + m.green_u * cb + m.green_v * cr, 0.0F), 255.0F);
-    const float b = std::min(std::max(grey + m.blue_u * cb, 0.0F), 255.0F);
-    red_row[i] = (r - red.mean) * red.factor;
-    green_row[i] = (g - green.mean) * green.factor;
-    blue_row[i] = (b - blue.mean) * blue.factor;
+    const float grey = luma[i] * m.luma;
+    const float r = std::min(std::max(grey + (m.red_v * v[i] + red_offset), 0.0F), 255.0F);
+    const float g = std::min(std::max(grey + (m.green_v * v[i] + (m.green_u * u[i] + green_offset)), 0.0F), 255.0F);
+    const float b = std::min(std::max(grey + (m.blue_u * u[i] + blue_offset), 0.0F), 255.0F);
+    red_row[i] = r * red.factor + red.offset;
+    green_row[i] = g * green.factor + green.offset;
+    blue_row[i] = b * blue.factor + blue.offset;
   }
 }
 
@@ -97,7 +50,7 @@ VERGE_KERNEL void convert_grey_row(const float* __restrict luma, int count, Colo
                                    float* __restrict row) {
   for (int i = 0; i < count; ++i) {
     const float value = std::min(std::max((luma[i] - m.luma_offset) * m.luma, 0.0F), 255.0F);
-    row[i] = (value - grey.mean) * grey.factor;
+    row[i] = value * grey.factor + grey.offset;
   }
 }
 
@@ -113,8 +66,20 @@ VERGE_KERNEL void store_floats(const float* __restrict row, int count, int step,
   for (int i = 0; i < count; ++i) target[i * step] = row[i];
 }
 VERGE_KERNEL void store_bytes(const float* __restrict row, int count, int step, std::uint8_t* __restrict target) {
-  for (int i = 0; i < count; ++i) {
-    target[i * step] = static_cast<std::uint8_t>(std::min(std::max(row[i], 0.0F), 255.0F) + 0.5F);
+  // One loop for the limits and one for whole numbers, in which floats become integers before they become bytes: so
+  // both become vector code.
+  constexpr int kLimitedAtOnce = 64;
+  float limited[kLimitedAtOnce];
+  for (int begin = 0; begin < count; begin += kLimitedAtOnce) {
+    const int at_once = std::min(kLimitedAtOnce, count - begin);
+    for (int i = 0; i < at_once; ++i) limited[i] = std::min(std::max(row[begin + i], 0.0F), 255.0F);
+    if (step == 1) {
+      for (int i = 0; i < at_once; ++i) {
+        target[begin + i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(limited[i] + 0.5F));
+      }
+      continue;
+    }
+    for (int i = 0; i < at_once; ++i) target[(begin + i) * step] = static_cast<std::uint8_t>(limited[i] + 0.5F);
   }
 }
 VERGE_KERNEL void store_integers(const float* __restrict row, int count, int step, std::int32_t* __restrict target) {
@@ -200,7 +165,7 @@ Status check_letterbox(const Frame& frame, const LetterboxOptions& options, cons
   return Done{};
 }
 
-float bilinear(const std::uint8_t* plane, int stride, int step, Position x, Position y) {
+float bilinear(const std::uint8_t* plane, int stride, int step, SourcePosition x, SourcePosition y) {
   const auto at = [&](int column, int row) { return static_cast<float>(plane[row * stride + column * step]); };
   const int right = x.weight > 0 ? x.first + 1 : x.first;
   const int below = y.weight > 0 ? y.first + 1 : y.first;
@@ -211,8 +176,8 @@ float bilinear(const std::uint8_t* plane, int stride, int step, Position x, Posi
 
 /// Red, green and blue, 0..255, of one output pixel.
 std::array<float, 3> pixel(const Frame& frame, Placement placement, int column, int row) {
-  const Position x = position_of(column, placement.width, frame.width, frame.width);
-  const Position y = position_of(row, placement.height, frame.height, frame.height);
+  const SourcePosition x = source_position(column, placement.width, frame.width, frame.width);
+  const SourcePosition y = source_position(row, placement.height, frame.height, frame.height);
   if (frame.format == PixelFormat::gray8) {
     const float grey = bilinear(frame.planes[0], frame.strides[0], 1, x, y);
     return {grey, grey, grey};
@@ -222,8 +187,8 @@ std::array<float, 3> pixel(const Frame& frame, Placement placement, int column, 
     for (std::size_t c = 0; c < 3; ++c) colour[c] = bilinear(frame.planes[0] + c, frame.strides[0], 3, x, y);
     return colour;
   }
-  const Position cx = position_of(column, placement.width, frame.width, (frame.width + 1) / 2);
-  const Position cy = position_of(row, placement.height, frame.height, (frame.height + 1) / 2);
+  const SourcePosition cx = source_position(column, placement.width, frame.width, (frame.width + 1) / 2);
+  const SourcePosition cy = source_position(row, placement.height, frame.height, (frame.height + 1) / 2);
   const ColourMatrix& m = frame.is_full_range ? kFull : kLimited;
   const float grey = (bilinear(frame.planes[0], frame.strides[0], 1, x, y) - m.luma_offset) * m.luma;
   const float cb = bilinear(frame.planes[1], frame.strides[1], 1, cx, cy) - 128;
@@ -238,8 +203,8 @@ float grey_pixel(const Frame& frame, Placement placement, int column, int row) {
     const auto [red, green, blue] = pixel(frame, placement, column, row);
     return frame.format == PixelFormat::gray8 ? red : 0.299F * red + 0.587F * green + 0.114F * blue;
   }
-  const Position x = position_of(column, placement.width, frame.width, frame.width);
-  const Position y = position_of(row, placement.height, frame.height, frame.height);
+  const SourcePosition x = source_position(column, placement.width, frame.width, frame.width);
+  const SourcePosition y = source_position(row, placement.height, frame.height, frame.height);
   const ColourMatrix& m = frame.is_full_range ? kFull : kLimited;
   return std::clamp((bilinear(frame.planes[0], frame.strides[0], 1, x, y) - m.luma_offset) * m.luma, 0.0F, 255.0F);
 }
@@ -272,48 +237,32 @@ Letterbox::Letterbox(LetterboxOptions options) : options_(options) {
   VERGE_ASSERT(options.type == DataType::float32 || options.type == DataType::uint8 || options.type == DataType::int32);
 }
 
-void Letterbox::prepare(Columns& columns, int plane_width, int picture_width, int target) const {
-  if (columns.source == picture_width && columns.target == target) return;
-  columns.source = picture_width;
-  columns.target = target;
-  columns.left.resize(static_cast<std::size_t>(target));
-  columns.weight.resize(static_cast<std::size_t>(target));
-  for (int i = 0; i < target; ++i) {
-    const Position at = position_of(i, target, picture_width, plane_width);
-    columns.left[static_cast<std::size_t>(i)] = at.first;
-    columns.weight[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(std::lround(at.weight * 256));
-  }
-}
-
 /// One output row of Y, and of U and V where colours are wanted.
 void Letterbox::sample_rows(const Frame& frame, Placement placement, int row) {
-  const int chroma_width = (frame.width + 1) / 2;
   const int chroma_height = (frame.height + 1) / 2;
   for (int p = 0; p < channels_of(options_); ++p) {
-    const Columns& columns = p == 0 ? luma_ : chroma_;
-    const int plane_width = p == 0 ? frame.width : chroma_width;
-    const Position y = position_of(row, placement.height, frame.height, p == 0 ? frame.height : chroma_height);
+    const SourcePosition y =
+        source_position(row, placement.height, frame.height, p == 0 ? frame.height : chroma_height);
     const std::uint8_t* upper = frame.planes[p] + static_cast<std::ptrdiff_t>(y.first) * frame.strides[p];
-    const auto weight = static_cast<std::uint16_t>(std::lround(y.weight * 256));
-    blend_rows(upper, weight == 0 ? upper : upper + frame.strides[p], weight, plane_width, blended_.data());
-    blended_[static_cast<std::size_t>(plane_width)] = blended_[static_cast<std::size_t>(plane_width) - 1];
-    sample_columns(blended_.data(), columns.left.data(), columns.weight.data(), placement.width,
-                   rows_.data() + static_cast<std::size_t>(p) * static_cast<std::size_t>(placement.width));
+    const int weight = static_cast<int>(std::lround(y.weight * 256));
+    (p == 0 ? luma_ : chroma_)
+        .sample(upper, weight == 0 ? upper : upper + frame.strides[p], weight,
+                rows_.data() + static_cast<std::size_t>(p) * static_cast<std::size_t>(placement.width));
   }
 }
 
 void Letterbox::fill_yuv(const Frame& frame, Placement placement, Tensor& tensor) {
   const auto width = static_cast<std::size_t>(placement.width);
-  prepare(luma_, frame.width, frame.width, placement.width);
-  prepare(chroma_, (frame.width + 1) / 2, frame.width, placement.width);
-  blended_.resize(static_cast<std::size_t>(frame.width) + 1);  // one more: the last column's right neighbour
+  luma_.prepare(frame.width, frame.width, placement.width);
+  chroma_.prepare((frame.width + 1) / 2, frame.width, placement.width);
   rows_.resize(3 * width);
   const bool is_direct = options_.type == DataType::float32 && options_.is_channels_first;
   if (!is_direct) normal_.resize(3 * width);
   const int red = options_.is_bgr ? 2 : 0;
   const int blue = 2 - red;
   const auto channel = [&](int c) {
-    return Channel{options_.mean[static_cast<std::size_t>(c)], 1 / options_.deviation[static_cast<std::size_t>(c)]};
+    const float factor = 1 / options_.deviation[static_cast<std::size_t>(c)];
+    return Channel{factor, -options_.mean[static_cast<std::size_t>(c)] * factor};
   };
   const ColourMatrix& matrix = frame.is_full_range ? kFull : kLimited;
   for (int row = 0; row < placement.height; ++row) {
@@ -335,12 +284,13 @@ void Letterbox::fill_yuv(const Frame& frame, Placement placement, Tensor& tensor
   }
 }
 
-Result<Placement> Letterbox::fill(const Frame& frame, Tensor& tensor) {
+Result<Placement> Letterbox::fill(const Frame& frame, Tensor& tensor, bool is_padded) {
   if (frame.format != PixelFormat::yuv420) return letterbox_plain(frame, options_, tensor);
   VERGE_CHECK(check_letterbox(frame, options_, tensor));
   const Placement placement = place(frame.width, frame.height, options_);
   fill_yuv(frame, placement, tensor);
-  fill_padding(options_, placement, tensor);
+  if (!is_padded || placement != placement_) fill_padding(options_, placement, tensor);
+  placement_ = placement;
   return placement;
 }
 

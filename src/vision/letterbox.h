@@ -16,6 +16,7 @@
 #include "inference/tensor.h"
 #include "models/model_card.h"
 #include "pipeline/packet.h"
+#include "vision/row_sampler.h"
 
 namespace verge::vision {
 
@@ -35,6 +36,7 @@ inference::Shape shape_of(const LetterboxOptions& options);
 /// Where the picture lies in the tensor, in its pixels.
 struct Placement {
   int left = 0, top = 0, width = 0, height = 0;
+  bool operator==(const Placement&) const = default;
 };
 Placement place(int picture_width, int picture_height, const LetterboxOptions& options);
 /// From pixels of the tensor to parts of the picture: 0 at its left or upper edge, 1 at the other; outside in the
@@ -51,25 +53,19 @@ class Letterbox {
   /// options.type is float32, uint8 or int32.
   explicit Letterbox(LetterboxOptions options);
 
+  /// is_padded  the tensor is as this letterbox left it last: padding that stays where it was is not written again
   /// Errors: invalid_argument for a picture without pixels, or a tensor of another type or shape than
   /// shape_of(options).
-  Result<Placement> fill(const pipeline::Frame& frame, inference::Tensor& tensor);
+  Result<Placement> fill(const pipeline::Frame& frame, inference::Tensor& tensor, bool is_padded = false);
   const LetterboxOptions& options() const { return options_; }
 
  private:
-  /// For each output column: the left source pixel and the right one's weight in 1/256.
-  struct Columns {
-    int source = 0, target = 0;
-    std::vector<std::int32_t> left;
-    std::vector<std::int32_t> weight;
-  };
-  void prepare(Columns& columns, int plane_width, int picture_width, int target) const;
   void sample_rows(const pipeline::Frame& frame, Placement placement, int row);
   void fill_yuv(const pipeline::Frame& frame, Placement placement, inference::Tensor& tensor);
 
   LetterboxOptions options_;
-  Columns luma_, chroma_;
-  std::vector<std::uint16_t> blended_;
+  Placement placement_;  ///< Of the last picture.
+  RowSampler luma_, chroma_;
   std::vector<float> rows_;    ///< Y, U, V of one output row.
   std::vector<float> normal_;  ///< The row's channels, when they cannot be written where they belong at once.
 };

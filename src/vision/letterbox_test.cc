@@ -72,6 +72,24 @@ TEST(Letterbox, FastEqualsTheDefinition) {
   }
 }
 
+TEST(Letterbox, PaddingThatStaysIsNotWrittenAgain) {
+  const LetterboxOptions options{32, 32, false, {0, 0, 0}, {1, 1, 1}, 20};
+  Letterbox letterbox(options);
+  auto tensor = tensor_for(options);
+  const auto wide = noisy_frame(64, 32);
+  ASSERT_TRUE(letterbox.fill(*wide, tensor));
+  const float first = tensor.values<float>().back();
+  EXPECT_EQ(first, 20);
+  tensor.values<float>().back() = 7;
+  ASSERT_TRUE(letterbox.fill(*wide, tensor, true));
+  EXPECT_EQ(tensor.values<float>().back(), 7);
+  ASSERT_TRUE(letterbox.fill(*noisy_frame(32, 64), tensor, true));  // The padding is elsewhere.
+  EXPECT_EQ(tensor.values<float>().back(), 20);
+  tensor.values<float>().back() = 7;
+  ASSERT_TRUE(letterbox.fill(*noisy_frame(32, 64), tensor));
+  EXPECT_EQ(tensor.values<float>().back(), 20);
+}
+
 TEST(Letterbox, FastEqualsTheDefinitionInEveryForm) {
   const auto frame = noisy_frame(61, 37);
   for (const auto fit : {PictureFit::letterbox, PictureFit::letterbox_top_left, PictureFit::stretch}) {

@@ -75,7 +75,8 @@ Result<std::unique_ptr<PictureModel>> PictureModel::make(models::LoadedModel mod
 
 Result<PictureModel::Answer> PictureModel::run(const pipeline::Frame& frame) {
   Answer answer;
-  VERGE_TRY(answer.placement, letterbox_.fill(frame, input_));
+  VERGE_TRY(answer.placement, letterbox_.fill(frame, input_, is_input_padded_));
+  is_input_padded_ = true;  // The engine only reads it.
   const inference::NamedTensor inputs[] = {{session().inputs()[0].name, &input_}};
   VERGE_TRY(answer.outputs, session().run(inputs));
   return answer;

@@ -38,6 +38,7 @@ class PictureModel {
   models::LoadedModel model_;
   Letterbox letterbox_;
   inference::Tensor input_;
+  bool is_input_padded_ = false;
 };
 
 }  // namespace verge::vision

@@ -2,6 +2,7 @@
 // 2023) for columns [1, 4 + labels, N] without objectness; Ge et al. 2021 (YOLOX) for rows whose centre and size still
 // belong to a cell: x = (column + dx) * stride, width = exp(w) * stride, strides one after the other.
 #include "vision/heads/families.h"
+#include "vision/kernel.h"
 
 namespace verge::vision {
 namespace {
@@ -65,6 +66,13 @@ class YoloHead final : public BoxHead {
   bool is_sigmoid_;
 };
 
+/// A NaN is never larger.
+VERGE_KERNEL void keep_larger(const float* __restrict numbers, std::span<float> best) {
+  float* __restrict kept = best.data();
+  const std::size_t count = best.size();
+  for (std::size_t i = 0; i < count; ++i) kept[i] = numbers[i] > kept[i] ? numbers[i] : kept[i];
+}
+
 class YoloV8Head final : public BoxHead {
  public:
   YoloV8Head(HeadOutput columns, int labels, PixelUnit unit, bool is_sigmoid)
@@ -75,29 +83,31 @@ class YoloV8Head final : public BoxHead {
     VERGE_TRY(const auto numbers, numbers_of(outputs, columns_));
     const std::size_t count = numbers.size() / static_cast<std::size_t>(4 + labels_);
     const auto line = [&](std::size_t index) { return numbers.data() + index * count; };
-    std::vector<BestLabel> best(count);
-    // Label by label: so the numbers are read in the order in which they lie.
-    const auto look = [&](int label) {
-      const float* scores = line(4 + static_cast<std::size_t>(label));
-      for (std::size_t i = 0; i < count; ++i) {
-        if (scores[i] > best[i].score) best[i] = {label, scores[i]};
-      }
-    };
-    for (int label = 0; label < labels_ && wanted.labels.empty(); ++label) look(label);
-    for (const int label : wanted.labels) look(label);
+    std::vector<float> best(count, -std::numeric_limits<float>::infinity());
+    // Label by label, so that the numbers are read in the order in which they lie; in parts that stay in the cache.
+    constexpr std::size_t kPart = 2048;
+    for (std::size_t from = 0; from < count; from += kPart) {
+      const auto part = std::span(best).subspan(from, std::min(kPart, count - from));
+      const auto look = [&](int label) { keep_larger(line(first_score(label)) + from, part); };
+      for (int label = 0; label < labels_ && wanted.labels.empty(); ++label) look(label);
+      for (const int label : wanted.labels) look(label);
+    }
     for (std::size_t i = 0; i < count; ++i) {
-      const float score = is_sigmoid_ ? sigmoid(best[i].score) : best[i].score;
+      const float score = is_sigmoid_ ? sigmoid(best[i]) : best[i];
       if (!(score >= wanted.score_min)) continue;
+      const auto step = static_cast<std::ptrdiff_t>(count);
       found.push_back({box_around(line(0)[i] * unit_.across, line(1)[i] * unit_.down, line(2)[i] * unit_.across,
                                   line(3)[i] * unit_.down),
                        score,
-                       best[i].label,
+                       best_label(line(first_score(0)) + i, step, labels_, wanted.labels).label,
                        {}});
     }
     return Done{};
   }
 
  private:
+  static std::size_t first_score(int label) { return 4 + static_cast<std::size_t>(label); }
+
   HeadOutput columns_;
   int labels_;
   PixelUnit unit_;
