@@ -7,6 +7,7 @@ to lie moves a run of the model by some percent for as long as it lives, so pair
 """
 import argparse
 import array
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,9 @@ import random
 import shutil
 import statistics
 import subprocess
+import tempfile
+import time
+import urllib.request
 
 import figures
 
@@ -33,7 +37,12 @@ WORKS = [
     ("vision.jpeg", "pictures jpeg", "imdecode", "opencv jpeg", "1080p JPEG in memory to 640 x 640 floats"),
     ("vision.jpeg", "pictures jpeg", "imdecode-reduced", "opencv jpeg-reduced", "the same; the peer decodes to half of the size, ours to the whole"),
     ("vision.h264", "pictures h264", "videocapture", "opencv h264", "1080p H.264 film to 640 x 640 floats"),
+    ("vision.contended", "ours-all frame", "opencv-default-threads", "python-default frame",
+     "as vision.frame on all cores while another program keeps one busy; the peer's runtime with its own choice of threads"),
 ]
+RSS = ("vision.rss", "a pipeline that plays the film and detects, beside the Python loop doing the same; resident memory")
+RSS_PICTURES = 30
+ON_ALL_CORES = ("ours-all", "python-default")
 
 
 class Side:
@@ -63,6 +72,28 @@ class Side:
         self._process.wait(timeout=30)
 
 
+    def resident_mb(self):
+        return resident_mb(self._process.pid)
+
+
+def resident_mb(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"bench: process {pid} ended before its memory could be read")
+
+
+class Competitor:
+    """A program that wants a whole core, for as long as this lasts."""
+
+    def __enter__(self):
+        self._process = subprocess.Popen(["sh", "-c", "while :; do :; done"])
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+
+
 class Work:
     """One line of WORKS with what its pairs gave."""
 
@@ -71,9 +102,14 @@ class Work:
         self.side, self.command = ours.split()
         self.peer_side, self.peer_command = peer.split()
         self.pictures = options.pictures
+        self.is_contended = self.name == "vision.contended"
         self.seconds, self.processor_s, self.objects = ([], []), ([], []), [0, 0]  # Of ours, of the peer.
 
     def take_pair(self, sides, is_peer_first):
+        with Competitor() if self.is_contended else contextlib.nullcontext():
+            self._take_pair(sides, is_peer_first)
+
+    def _take_pair(self, sides, is_peer_first):
         runs = [(sides[self.side], self.command), (sides[self.peer_side], self.peer_command)]
         for side, command in runs:
             side.run(command, WARM_UP_PICTURES)
@@ -93,6 +129,7 @@ class Work:
             "threads": options.threads,
             "cores_used": len(cores),
             "spinning": False,
+            **({"threads": "all", "cores_used": os.cpu_count(), "spinning": "peer"} if self.is_contended else {}),
             "pictures_per_slice": self.pictures,
             "engines": {side: engines[side] for side in (self.side, self.peer_side)},
             "boxes": {"ours": self.objects[0], "peer": self.objects[1]},
@@ -130,6 +167,54 @@ def head_numbers():
     return numbers
 
 
+PIPELINE = """
+version: 1
+sources:
+  square: {{kind: camera, url: {film}, loop: true, pace: false}}
+stages:
+  - detect: {{model: {model}, labels: [person], threads: 1}}
+sinks:
+  - file: {{path: {events}}}
+"""
+METRICS = "127.0.0.1:19601"
+
+
+def pipeline_memory(options, model, film, cores):
+    """Resident MB of verge-infer after it has detected in RSS_PICTURES pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "pipeline.yaml"
+        file.write_text(PIPELINE.format(film=film, model=model, events=pathlib.Path(folder) / "events"))
+        process = subprocess.Popen(
+            [options.bin / "verge-infer", "--pipeline", file, "--metrics", METRICS],
+            stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        try:
+            for _ in range(300):
+                time.sleep(0.1)
+                with contextlib.suppress(OSError):
+                    text = urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=2).read().decode()
+                    runs = [float(line.split()[1]) for line in text.splitlines() if line.startswith("verge_inference_seconds_count")]
+                    if runs and runs[0] >= RSS_PICTURES:
+                        return resident_mb(process.pid)
+            raise SystemExit("bench: verge-infer did not detect anything in 30 s")
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def measure_memory(options, commands, model, film, cores, output):
+    name, what = RSS
+    ours, peer = [], []
+    for _ in range(options.pairs):
+        ours.append(pipeline_memory(options, model, film, cores))
+        side = Side(commands["python"], cores)
+        side.run("whole", RSS_PICTURES)
+        peer.append(side.resident_mb())
+        side.end()
+    about = {"what": what, "threads": options.threads, **figures.machine()}
+    output.show(figures.result(name, ours, "MB", "python-opencv", peer, about))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench vision", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
@@ -151,28 +236,41 @@ def main():
     cores = sorted(os.sched_getaffinity(0))[-options.threads :]
     output = figures.Output(options.json)
     pictures = make_pictures(folder / "pictures", film)
-    commands = {
-        "ours": [
+    every = os.sched_getaffinity(0)
+
+    def ours(threads):
+        return [
             options.bin / "verge-bench-vision",
-            *("--model", model, "--film", film, "--threads", str(options.threads)),
+            *("--model", model, "--film", film, "--threads", str(threads)),
             *("--pipeline", ROOT / "examples" / "first_light" / "vision.yaml"),
-        ],
-        "python": [folder / "venv/bin/python", ROOT / "bench/peers/vision_loop.py", model, film, str(options.threads)],
+        ]
+
+    def python(threads):
+        return [folder / "venv/bin/python", ROOT / "bench/peers/vision_loop.py", model, film, str(threads)]
+
+    commands = {
+        "ours": ours(options.threads),
+        "python": python(options.threads),
+        "ours-all": ours(len(every)),
+        "python-default": python(0),
         "pictures": [options.bin / "verge-bench-pictures", *pictures],
         "opencv": [folder / "venv/bin/python", ROOT / "bench/peers/picture_loop.py", *pictures[1::2]],
     }
+    names = sorted({line[0] for line in WORKS} | {RSS[0]})
+    if options.only not in (None, *names):
+        parser.error(f"--only {options.only}: there are {', '.join(names)}")
+    if options.only in (None, RSS[0]):
+        measure_memory(options, commands, model, film, cores, output)
     works = [Work(line, options) for line in WORKS if options.only in (None, line[0])]
-    if not works:
-        parser.error(f"--only {options.only}: there are {', '.join(sorted({line[0] for line in WORKS}))}")
     needed = {side for work in works for side in (work.side, work.peer_side)}
     for pair in range(options.pairs):
-        sides = {name: Side(command, cores) for name, command in commands.items() if name in needed}
+        sides = {name: Side(command, every if name in ON_ALL_CORES else cores) for name, command in commands.items() if name in needed}
         for work in works:
             work.take_pair(sides, pair % 2 == 1)
         engines = {name: side.engine for name, side in sides.items()}
         for side in sides.values():
             side.end()
-        if (pair + 1) % 5 == 0 or pair + 1 == options.pairs:
+        if works and ((pair + 1) % 5 == 0 or pair + 1 == options.pairs):
             output.say(f"pair {pair + 1} of {options.pairs}: {'; '.join(work.progress() for work in works)}")
     for work in works:
         work.show(output, engines, options, cores)

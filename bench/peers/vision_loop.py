@@ -1,6 +1,6 @@
 """The peer of the vision benchmarks: OpenCV and ONNX Runtime by hand, as one would write it in Python with care.
 
-    vision_loop.py MODEL_FOLDER FILM THREADS
+    vision_loop.py MODEL_FOLDER FILM THREADS        0 threads: as many, and as restless, as each library likes
 
 Commands and answers are those of bench/vision_side.cc: whole N, frame N, bare N. Same model file, same preparation by
 the model's card, same thresholds; buffers are made once; spinning is off.
@@ -21,10 +21,11 @@ class Detector:
     def __init__(self, folder, threads):
         self.card = json.loads((folder / "card.json").read_text())
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        if threads > 0:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
             str(folder / self.card["file"]), options, providers=["CPUExecutionProvider"]
         )
@@ -100,7 +101,8 @@ class Film:
 
 def main():
     folder, film_path, threads = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    cv2.setNumThreads(threads)
+    if threads > 0:
+        cv2.setNumThreads(threads)
     detector = Detector(folder, threads)
     film = Film(film_path)
     blob, _ = detector.prepare(film.prepared[0])

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <mutex>
 #include <onnxruntime_cxx_api.h>
 
@@ -263,6 +264,13 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+/// Making a session takes about the model's size more than it needs afterwards; the heap would keep that.
+void give_memory_back() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 /// `open` makes the library's session from its options.
 template <class Open>
 Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::string& doing, std::string digest,
@@ -279,6 +287,7 @@ Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::
   try {
     auto session = std::make_unique<OnnxSession>(open(*(*opened)->environment, options_of(options)), (*opened)->version,
                                                  std::move(digest));
+    give_memory_back();
     if (auto described = session->describe(); !described) return std::move(described).error().within(doing);
     return std::unique_ptr<Session>(std::move(session));
   } catch (const std::exception& error) {
