@@ -213,6 +213,12 @@ const OnnxTensor* OnnxGraph::find_initialiser(std::string_view wanted) const {
 
 GraphBuilder::GraphBuilder(std::string name) { model_.graph.name = std::move(name); }
 
+GraphBuilder::GraphBuilder(OnnxModel begun) : model_(std::move(begun)) {
+  for (const auto& input : model_.graph.inputs) names_.insert(input.name);
+  for (const auto& tensor : model_.graph.initialisers) names_.insert(tensor.name);
+  for (const auto& node : model_.graph.nodes) names_.insert(node.outputs.begin(), node.outputs.end());
+}
+
 GraphBuilder::Edge GraphBuilder::input(std::string name, ElementType type, Dimensions shape) {
   define(name);
   std::vector<std::string> symbols(shape.size());

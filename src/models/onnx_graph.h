@@ -165,6 +165,8 @@ class GraphBuilder {
   using Edge = std::string;  ///< The name of a value.
 
   explicit GraphBuilder(std::string name);
+  /// Goes on where a model ends: what it makes can be read, its outputs stay, new names avoid those it has.
+  explicit GraphBuilder(OnnxModel begun);
 
   Edge input(std::string name, ElementType type, Dimensions shape);
 
