@@ -79,7 +79,7 @@ TEST(Logistic, TheAnswerIsTheLeastOfTheStatedLoss) {
 }
 
 TEST(Logistic, FindsWhatIsThereAndAPenaltyHoldsItBack) {
-  const auto taught = make_set(60, 200, 4, 3, 1), unseen = make_set(400, 200, 4, 3, 2);
+  const auto taught = make_set(60, 80, 4, 4, 1), unseen = make_set(400, 80, 4, 4, 2);
   const double penalties[] = {100, 1, 0.01};
   const auto models = fit_logistic(taught.rows, taught.labels, 4, penalties);
   ASSERT_TRUE(models);

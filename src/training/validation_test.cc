@@ -51,7 +51,7 @@ TEST(Validation, BalancedAccuracyCountsClassesAlikeAndItsIntervalCovers) {
   table.independent = {9, 2};
   EXPECT_LT(table.balanced_interval().low, wide.low);
 
-  // Of 400 coin-flippers with 12 items a class, about 95 % of the intervals hold the truth.
+  // Of 400 coin-flippers with 12 items a class, nine in ten intervals and more hold the truth: few items come in steps.
   SeededNumbers numbers(4);
   int held = 0;
   for (int trial = 0; trial < 400; ++trial) {
@@ -60,7 +60,7 @@ TEST(Validation, BalancedAccuracyCountsClassesAlikeAndItsIntervalCovers) {
     const Interval interval = flips.balanced_interval();
     held += interval.low <= 0.5 && interval.high >= 0.5 ? 1 : 0;
   }
-  EXPECT_GE(held, 372);
+  EXPECT_GE(held, 360);
 }
 
 TEST(Validation, TemperatureUndoesTooMuchConfidence) {
