@@ -5,7 +5,6 @@
 
 #include "base/json.h"
 #include "pipeline/option_checks.h"
-#include "vision/crop.h"
 #include "vision/model_stage.h"
 
 namespace verge::vision {
@@ -47,6 +46,11 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_classify_stage(const Json& o
   VERGE_TRY(const std::optional<float> score_min, threshold_option(options, "score_min"));
   VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
   VERGE_TRY(auto classifier, Classifier::make(std::move(model), score_min));
+  settings.region = classifier->region();
+  if (options.contains("region") && options["region"].is_string()) {
+    VERGE_CHECK(pipeline::check_word(options, "region", {kBoxParts.begin(), kBoxParts.end()}));
+    settings.region = *find_box_part(options["region"].get<std::string>());
+  }
   auto analyser = std::make_unique<SceneClassifier>(std::move(classifier), std::move(settings));
   return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>("classify", std::move(analyser), context));
 }
@@ -60,30 +64,51 @@ Result<std::unique_ptr<Classifier>> Classifier::make(models::LoadedModel model, 
   if (card.labels.empty()) return card_mistake(card, "/labels", "a list of words");
   if (card.head_kind() != "classes") return card_mistake(card, "/head/kind", "\"classes\" for a classifier");
   const HeadReader reader(card, classifier->model_->session().outputs());
-  VERGE_CHECK(reader.allow_only({"activation"}));
+  VERGE_CHECK(reader.allow_only({"activation", "region"}));
   VERGE_TRY(const std::size_t activation, reader.word("activation", {"none", "softmax", "sigmoid"}));
   classifier->activation_ = static_cast<Activation>(activation);
   VERGE_TRY(classifier->scores_, reader.output("scores", {1, reader.labels()}));
   VERGE_TRY(const float of_the_card, threshold_of(card, "score", 0));
   classifier->score_min_ = score_min.value_or(of_the_card);
+  VERGE_TRY(const std::size_t region, reader.word("region", {"whole", "top", "head"}));
+  classifier->region_ = static_cast<BoxPart>(region);
+  for (const std::string& label : card.labels) {
+    classifier->own_min_.emplace_back();
+    if (!card.thresholds.contains(label)) continue;
+    VERGE_TRY(classifier->own_min_.back(), threshold_of(card, label, 0));
+  }
   return classifier;
 }
 
-Result<std::optional<Attribute>> Classifier::classify(const pipeline::Frame& frame) {
+Result<std::vector<float>> Classifier::scores(const pipeline::Frame& frame) {
   VERGE_TRY(const PictureModel::Answer answer, model_->run(frame));
-  VERGE_TRY(const auto scores, numbers_of(answer.outputs, scores_));
-  if (std::ranges::any_of(scores, [](float x) { return std::isnan(x); })) return std::optional<Attribute>();
-  const auto best = std::ranges::max_element(scores);
-  float score = *best;
-  if (activation_ == Activation::sigmoid) score = 1 / (1 + std::exp(-score));
-  if (activation_ == Activation::softmax) {
-    float sum = 0;
-    for (const float logit : scores) sum += std::exp(logit - *best);
-    score = 1 / sum;
+  VERGE_TRY(const auto numbers, numbers_of(answer.outputs, scores_));
+  std::vector<float> scores(numbers.begin(), numbers.end());
+  if (activation_ == Activation::sigmoid) {
+    for (float& score : scores) score = 1 / (1 + std::exp(-score));
   }
-  if (!(score >= score_min_)) return std::optional<Attribute>();
-  const auto label = static_cast<std::size_t>(best - scores.begin());
-  return std::optional(Attribute{model_->card().labels[label], std::min(score, 1.0F)});
+  if (activation_ == Activation::softmax) {
+    const float most = *std::ranges::max_element(scores);
+    float sum = 0;
+    for (float& score : scores) sum += score = std::exp(score - most);
+    for (float& score : scores) score /= sum;
+  }
+  return scores;
+}
+
+Result<std::optional<Attribute>> Classifier::classify(const pipeline::Frame& frame) {
+  VERGE_TRY(const std::vector<float> likely, scores(frame));
+  if (std::ranges::any_of(likely, [](float x) { return std::isnan(x); })) return std::optional<Attribute>();
+  std::optional<std::size_t> said;
+  const auto is_better = [&](std::size_t label) { return !said || likely[label] > likely[*said]; };
+  for (std::size_t label = 0; label < likely.size(); ++label)
+    if (own_min_[label] && likely[label] >= *own_min_[label] && is_better(label)) said = label;
+  if (!said) {
+    for (std::size_t label = 0; label < likely.size(); ++label)
+      if (!own_min_[label] && is_better(label)) said = label;
+    if (!said || !(likely[*said] >= score_min_)) return std::optional<Attribute>();
+  }
+  return std::optional(Attribute{model_->card().labels[*said], std::min(likely[*said], 1.0F)});
 }
 
 bool ClassifyLogic::is_due(const Said& said, std::int64_t monotonic_us) const {
@@ -125,7 +150,7 @@ Status ClassifyLogic::update_objects(Tracks& tracks, std::int64_t monotonic_us, 
     Object& object = *candidate.object;
     if (looks < options_.objects_max && is_due(candidate.said, monotonic_us)) {
       ++looks;
-      if (const auto part = crop(*scene.frame, object.box, options_.margin)) {
+      if (const auto part = crop(*scene.frame, part_of(object.box, options_.region), options_.margin)) {
         VERGE_TRY(candidate.said.attribute, look_(part->frame));
         candidate.said.looked_us = candidate.said.seen_us = monotonic_us;
         if (!object.track.empty()) tracks.insert_or_assign(object.track, candidate.said);
@@ -145,6 +170,10 @@ pipeline::Kind<pipeline::SharedStage> classify_kind() {
           .options = {model_option("The classifier's folder (model.onnx, card.json), relative to the pipeline file."),
                       {"of", "text", "objects: each object's part of the picture; or picture: all of it.", "objects"},
                       {"labels", "list", "Only objects called so, [person]; empty for all.", Json::array()},
+                      {"region", "text",
+                       "Part of an object's box: whole, top (its upper half), head (its upper third); default: the "
+                       "card's.",
+                       nullptr},
                       {"margin", "number", "Seen around an object, in parts of its size on each side, 0..2.",
                        fallback.margin},
                       {"score_min", "number", "Less likely answers are dropped, 0..1; default: the card's.", nullptr},

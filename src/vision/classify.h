@@ -2,9 +2,10 @@
 //
 // The card: head {"kind": "classes", "activation": "none" | "softmax" | "sigmoid"} and the labels; threshold "score".
 // The likeliest label becomes an Attribute of the object, or of the scene when the whole picture is classified; one
-// below the threshold says nothing. A tracked object is not looked at in every picture: between two looks it keeps what
-// was last said of it.
-// Threads: a thread of its own computes (model_stage.h); submit() only queues.
+// below the threshold says nothing. A label may have a threshold of its own, called like it: it is said when it reaches
+// that, even if another is likelier, and never below; this is how the costs of a miss and of a false alarm are obeyed.
+// A tracked object is not looked at in every picture: between two looks it keeps what was last said of it. Threads: a
+// thread of its own computes (model_stage.h); submit() only queues.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "pipeline/stage.h"
+#include "vision/crop.h"
 #include "vision/heads/head_reader.h"
 #include "vision/picture_model.h"
 
@@ -30,6 +32,10 @@ class Classifier {
   static Result<std::unique_ptr<Classifier>> make(models::LoadedModel model, std::optional<float> score_min);
   /// The likeliest label; nothing when its score is below the threshold or not a number.
   Result<std::optional<pipeline::Attribute>> classify(const pipeline::Frame& frame);
+  /// Of every label, 0..1, in the order of the card's.
+  Result<std::vector<float>> scores(const pipeline::Frame& frame);
+  /// What the card's head says was looked at when it was taught: head/region.
+  BoxPart region() const { return region_; }
 
  private:
   enum class Activation : std::uint8_t { none, softmax, sigmoid };
@@ -38,13 +44,16 @@ class Classifier {
   std::unique_ptr<PictureModel> model_;
   HeadOutput scores_;
   Activation activation_ = Activation::none;
+  BoxPart region_ = BoxPart::whole;
   float score_min_ = 0;
+  std::vector<std::optional<float>> own_min_;  ///< Per label.
 };
 
 struct ClassifyOptions {
   bool is_about_objects = true;     ///< Else about the whole picture.
   std::vector<std::string> labels;  ///< Only objects with these labels; empty for all.
-  double margin = 0.1;              ///< Of the box's width and height, added on each side; 0..2.
+  BoxPart region = BoxPart::whole;  ///< Of an object's box.
+  double margin = 0.1;              ///< Of the region's width and height, added on each side; 0..2.
   double every_s = 1;               ///< A tracked object, or a stream's whole picture, is looked at so often, 0..3600.
   int objects_max = 8;              ///< Looks per picture, 1..300: bounds its time. Longest not looked at first.
 };

@@ -54,6 +54,34 @@ TEST(Classifier, SaysTheLikeliest) {
   }
 }
 
+TEST(Classifier, ALabelMayHaveAThresholdOfItsOwn) {
+  const struct {
+    const char* name;
+    double own;
+    std::vector<float> scores;  // hat, bare
+    const char* said;
+  } rows[] = {
+      {"a miss is costly: said though less likely", 0.2, {0.7F, 0.3F}, "bare"},
+      {"below its own it is not said", 0.2, {0.85F, 0.15F}, "hat"},
+      {"a false alarm is costly: not said though likelier, and the other is too weak", 0.9, {0.3F, 0.7F}, ""},
+      {"at its own", 0.5, {0.5F, 0.5F}, "bare"},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    auto model =
+        testing::fake_model({{"kind", "classes"}, {"region", "head"}}, {"hat", "bare"}, 8, {1, 2}, [&](const auto&) {
+          return testing::one_tensor({1, 2}, row.scores);
+        });
+    model.card.thresholds = {{"score", 0.6}, {"bare", row.own}};
+    auto classifier = Classifier::make(std::move(model), std::nullopt);
+    ASSERT_TRUE(classifier) << classifier.error().message;
+    EXPECT_EQ((*classifier)->region(), BoxPart::head);
+    const auto said = (*classifier)->classify(*grey_picture(0));
+    ASSERT_TRUE(said);
+    EXPECT_EQ(said->has_value() ? (*said)->name : "", row.said);
+  }
+}
+
 TEST(Classifier, RefusesAnotherCard) {
   const auto make = [](const Json& head, std::vector<std::string> labels) {
     return Classifier::make(testing::fake_model(head, std::move(labels), 8, {1, 2}, nullptr), std::nullopt);
@@ -149,6 +177,19 @@ TEST(ClassifyLogic, LooksAtTheWantedPart) {
   ASSERT_TRUE(logic.update("gate", 0, scene));
   EXPECT_EQ(said_of(scene), (Said{"look 1", ""}));
   EXPECT_EQ(scene.objects[0].attributes[0].score, 32);  // 16 pixels and half as many on each side
+}
+
+TEST(ClassifyLogic, LooksAtThePartThatWasTaught) {
+  int height = 0;
+  ClassifyLogic logic({.labels = {}, .region = BoxPart::head, .margin = 0},
+                      [&](const pipeline::Frame& frame) -> Result<std::optional<Attribute>> {
+                        height = frame.height;
+                        return std::optional<Attribute>();
+                      });
+  auto scene = scene_with({testing::standing_at(0.5, 0.9)});
+  scene.objects[0].box = {0.25, 0, 0.75, 0.75};  // 24 of 32 rows
+  ASSERT_TRUE(logic.update("gate", 0, scene));
+  EXPECT_EQ(height, 8);
 }
 
 TEST(ClassifyLogic, ASceneHasAttributesOfItsOwn) {

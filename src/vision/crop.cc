@@ -69,4 +69,17 @@ std::vector<std::size_t> strongest(const std::vector<pipeline::Object>& objects,
   return places;
 }
 
+std::optional<BoxPart> find_box_part(std::string_view name) {
+  const auto* const found = std::ranges::find(kBoxParts, name);
+  if (found == kBoxParts.end()) return std::nullopt;
+  return static_cast<BoxPart>(found - kBoxParts.begin());
+}
+
+contract::Region part_of(const contract::Region& box, BoxPart part) {
+  contract::Region seen = box;
+  if (part == BoxPart::top) seen.bottom = box.top + (box.bottom - box.top) / 2;
+  if (part == BoxPart::head) seen.bottom = box.top + (box.bottom - box.top) / 3;
+  return seen;
+}
+
 }  // namespace verge::vision

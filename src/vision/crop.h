@@ -3,8 +3,11 @@
 // Threads: values and pure functions.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pipeline/packet.h"
@@ -31,5 +34,15 @@ bool is_wanted(const pipeline::Object& object, const std::vector<std::string>& l
 /// Places in `objects` of those with one of the labels (none given: of all), the surest first, at most `count`.
 std::vector<std::size_t> strongest(const std::vector<pipeline::Object>& objects, const std::vector<std::string>& labels,
                                    int count);
+/// A part of an object's box that is looked at instead of all of it.
+enum class BoxPart : std::uint8_t {
+  whole,
+  top,   ///< The upper half: a standing person's trunk and head.
+  head,  ///< The upper third: a standing person's head and shoulders.
+};
+inline constexpr std::array<std::string_view, 3> kBoxParts{"whole", "top", "head"};  ///< In the order of BoxPart.
+std::optional<BoxPart> find_box_part(std::string_view name);
+/// Teaching and running both ask this, so that they look at the same.
+contract::Region part_of(const contract::Region& box, BoxPart part);
 
 }  // namespace verge::vision

@@ -22,6 +22,26 @@ std::string lower_extension(const std::filesystem::path& path) {
   return extension;
 }
 
+Result<std::shared_ptr<pipeline::Frame>> decode_picture(const std::filesystem::path& file, const FfmpegLibrary& ffmpeg,
+                                                        CameraCounters& counters) {
+  const auto failure = [&](std::string_view words) {
+    return Error{ErrorCode::corrupt, fmt::format("read picture {}: {}", file.string(), words)};
+  };
+  auto bytes = read_file(file, kPictureBytesMax);
+  if (!bytes) {
+    counters.broken.add();
+    return std::move(bytes).error();
+  }
+  // A decoder of its own: a broken picture says nothing about the next.
+  PictureDecoder::Format format;
+  format.codec = lower_extension(file) == ".png" ? AV_CODEC_ID_PNG : AV_CODEC_ID_MJPEG;
+  VERGE_TRY(const auto decoder, PictureDecoder::open(ffmpeg, format, {}, counters));
+  if (!decoder->put_whole(*bytes, 0)) return failure("it is broken");
+  VERGE_TRY(auto picture, decoder->next());
+  if (!picture) return failure("it is broken");
+  return std::move(picture->frame);
+}
+
 class PictureFolder final : public pipeline::Source {
  public:
   PictureFolder(PictureFolderOptions options, const pipeline::Context& context)
@@ -68,22 +88,7 @@ class PictureFolder final : public pipeline::Source {
 
  private:
   Result<std::shared_ptr<pipeline::Frame>> read_picture(const std::filesystem::path& file) {
-    const auto failure = [&](std::string_view words) {
-      return Error{ErrorCode::corrupt, fmt::format("read picture {}: {}", file.string(), words)};
-    };
-    auto bytes = read_file(file, kPictureBytesMax);
-    if (!bytes) {
-      counters_.broken.add();
-      return std::move(bytes).error();
-    }
-    // A decoder of its own: a broken picture says nothing about the next.
-    PictureDecoder::Format format;
-    format.codec = lower_extension(file) == ".png" ? AV_CODEC_ID_PNG : AV_CODEC_ID_MJPEG;
-    VERGE_TRY(const auto decoder, PictureDecoder::open(*ffmpeg_, format, {}, counters_));
-    if (!decoder->put_whole(*bytes, 0)) return failure("it is broken");
-    VERGE_TRY(auto picture, decoder->next());
-    if (!picture) return failure("it is broken");
-    return std::move(picture->frame);
+    return decode_picture(file, *ffmpeg_, counters_);
   }
 
   bool wait_until(std::int64_t monotonic_us, const std::function<bool()>& should_stop) const {
@@ -126,6 +131,13 @@ Result<std::vector<std::filesystem::path>> pictures_in(const std::filesystem::pa
   }
   std::ranges::sort(files);
   return files;
+}
+
+Result<std::shared_ptr<pipeline::Frame>> read_picture_file(const std::filesystem::path& file) {
+  VERGE_TRY(const FfmpegLibrary* ffmpeg, open_ffmpeg());
+  Metrics metrics;
+  CameraCounters counters(metrics, file.filename().string());
+  return decode_picture(file, *ffmpeg, counters);
 }
 
 std::unique_ptr<pipeline::Source> make_picture_folder(PictureFolderOptions options, const pipeline::Context& context) {

@@ -25,6 +25,10 @@ struct PictureFolderOptions {
 /// The folder's .jpg, .jpeg and .png files in the order of their names. Errors: not_found (no folder, no pictures).
 Result<std::vector<std::filesystem::path>> pictures_in(const std::filesystem::path& folder);
 
+/// One JPEG or PNG file, decoded as pipelines do it. Errors: not_found, corrupt, limit (more than 128 MiB), unavailable
+/// (FFmpeg is not there).
+Result<std::shared_ptr<pipeline::Frame>> read_picture_file(const std::filesystem::path& file);
+
 std::unique_ptr<pipeline::Source> make_picture_folder(PictureFolderOptions options, const pipeline::Context& context);
 
 }  // namespace verge::connectors
