@@ -26,7 +26,7 @@ constexpr std::size_t kPlacesMax = 64;
 constexpr std::array<std::string_view, 15> kOfObjects{"label",   "score",     "track",      "x",        "y",
                                                       "width",   "height",    "age_s",      "still_s",  "speed",
                                                       "heading", "zone.NAME", "dwell.NAME", "has.NAME", "near.LABEL"};
-constexpr std::array<std::string_view, 7> kOfScenes{"objects", "count.LABEL", "inside.NAME", "has.NAME",
+constexpr std::array<std::string_view, 7> kOfScenes{"objects", "count.LABEL", "inside.NAME", "picture.NAME",
                                                     "hour",    "weekday",     "since.RULE"};
 
 double seconds(std::int64_t microseconds) { return static_cast<double>(microseconds) / 1e6; }
@@ -112,8 +112,7 @@ Value RuleFacts::answer(const Object* object, const std::vector<std::string>& pa
   if (scene_ == nullptr || path.empty()) return Undefined{};
   if (object != nullptr) {
     Value value = answer_object(*object, path);
-    // What nobody says of the object must not be answered by what is said of the picture.
-    if (!std::holds_alternative<Undefined>(value) || path[0] == "has") return value;
+    if (!std::holds_alternative<Undefined>(value)) return value;
   }
   return answer_scene(object, path);
 }
@@ -184,7 +183,6 @@ Value RuleFacts::answer_scene(const Object* object, const std::vector<std::strin
     constexpr std::array<const char*, 7> kDays{"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
     return Json(kDays[static_cast<std::size_t>(local_time(moment_.captured_us).tm_wday)]);
   }
-  if (what == "has" && path.size() == 2) return score_of(scene_->attributes, path[1]);
   if (what == "count" && path.size() == 2) {
     return Json(std::ranges::count(scene_->objects, path[1], &Object::label));
   }
@@ -193,6 +191,7 @@ Value RuleFacts::answer_scene(const Object* object, const std::vector<std::strin
       return stands_in(each, path[1]) && (path.size() == 2 || each.label == path[2]);
     }));
   }
+  if (what == "picture" && path.size() == 2) return score_of(scene_->attributes, path[1]);
   if (what != "since" || path.size() != 2) return Undefined{};
   const auto at_us = last_fired(path[1], object);
   return at_us ? Value(Json(seconds(moment_.monotonic_us - *at_us))) : Value(Undefined{});

@@ -17,8 +17,9 @@
 //                 count.LABEL          how many of this label
 //                 inside.NAME          how many stand in the zone
 //                 inside.NAME.LABEL    how many of this label stand in the zone
-//                 has.NAME             what classifiers say of the whole picture; in a rule about objects, of the
-//                 object hour                 local time of day, 0 to below 24: 18.5 is half past six in the evening
+//                 picture.NAME         what a classifier says of the whole picture, 0..1; 0 when it says something
+//                                      else, undefined when it says nothing
+//                 hour                 local time of day, 0 to below 24: 18.5 is half past six in the evening
 //                 weekday              'mon' 'tue' 'wed' 'thu' 'fri' 'sat' 'sun', local
 //                 since.RULE           seconds since that rule fired, undefined when it has not. Asked about an object:
 //                                      fired about this object or about the scene; rules see those before them
