@@ -127,5 +127,22 @@ TEST(Report, OddChartsAreDrawnWithoutNonsense) {
   }
 }
 
+TEST(Report, PicturesTablesAndDotsAreInTheOneFile) {
+  Report report("T");
+  report.verdict("98 % right <b>", true);
+  report.heat_table({"is", "open", "shut"}, {"open", "shut"},
+                    {{{"5", 1, true}, {"0", 0, false}}, {{"2", 7, false}, {"3", 0.6, true}}});
+  report.gallery({{"jpeg", {"a & b", "is: open"}, true}, {"", {"none"}, false}});
+  report.plot("Reliability", {{0.5, 0.25, 4}, {2, 1, 1}});
+  const std::string html = report.to_html();
+  EXPECT_THAT(html, HasSubstr("98&nbsp;% right &lt;b&gt;"));
+  EXPECT_THAT(html, HasSubstr("class=\"bad\" style=\"--heat:1.00\">2<")) << "limited to 1";
+  EXPECT_THAT(html, HasSubstr("src=\"data:image/jpeg;base64,anBlZw==\""));
+  EXPECT_EQ(count_of(html, "<img"), 1U);
+  EXPECT_THAT(html, HasSubstr("a &amp; b</b><br>is: open"));
+  EXPECT_EQ(count_of(html, "<circle"), 2U);
+  EXPECT_THAT(html, Not(HasSubstr("http://")));
+}
+
 }  // namespace
 }  // namespace verge::training
