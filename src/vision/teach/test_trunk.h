@@ -24,9 +24,16 @@ class TestNumbers {
   std::uint64_t state_;
 };
 
+/// What else the network finds.
+enum class TestHead : std::uint8_t {
+  none,
+  bright,  ///< Also a detector (NanoDet's form, stride 8, 11 bins): score of the one label "thing" is how bright a
+           ///< cell's red is over 160, boxes reach 16 pixels from a cell's centre.
+};
+
 /// [1,3,side,side] → five halving convolutions; trunk ends "end_8" (8 channels), "end_16" (12), "end_32" (16); then a
 /// neck that comes back up to stride 16 with 32 channels, which is no trunk.
-inline models::OnnxModel test_network(int side) {
+inline models::OnnxModel test_network(int side, TestHead head = TestHead::none) {
   using models::ElementType;
   models::GraphBuilder graph("test");
   TestNumbers numbers(7);
@@ -49,6 +56,20 @@ inline models::OnnxModel test_network(int side) {
   const auto up = graph.add("Resize", {last, "", graph.floats({4}, {1, 1, 2, 2})},
                             {{"mode", "nearest"}, {"coordinate_transformation_mode", "asymmetric"}});
   graph.output("boxes", convolve(up, 16, 32, 1, "neck"), ElementType::float32, {1, 32, side / 16, side / 16});
+  if (head == TestHead::bright) {
+    const std::int64_t cells = std::int64_t{side / 8} * (side / 8);
+    const auto red = graph.add("Slice", {"images", graph.ints({0}), graph.ints({1}), graph.ints({1})});
+    const auto mean = graph.add("AveragePool", {red}, {{"kernel_shape", {8, 8}}, {"strides", {8, 8}}});
+    // Values are (pixel - 127.5) / 64: 0.5 is pixel 160.
+    const auto score =
+        graph.add("Clip", {graph.add("Sub", {mean, graph.scalar(0.5F)}), graph.scalar(0), graph.scalar(1)});
+    graph.output("scores_8", graph.add("Reshape", {score, graph.ints({1, cells, 1})}), ElementType::float32,
+                 {1, cells, 1});
+    std::vector<float> sides(static_cast<std::size_t>(cells) * 44);
+    for (std::size_t at = 2; at < sides.size(); at += 11) sides[at] = 40;
+    const auto boxes = graph.floats({1, cells, 44}, sides);
+    graph.output("boxes_8", boxes, ElementType::float32, {1, cells, 44});
+  }
   auto model = graph.finish();
   return *std::move(model);
 }

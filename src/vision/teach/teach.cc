@@ -1,0 +1,36 @@
+#include "vision/teach/teach.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "vision/teach/labelled_folder.h"
+
+namespace verge::vision {
+
+std::optional<TeachTask> find_teach_task(std::string_view name) {
+  const auto* const found = std::ranges::find(kTeachTasks, name);
+  if (found == kTeachTasks.end()) return std::nullopt;
+  return static_cast<TeachTask>(found - kTeachTasks.begin());
+}
+
+Result<TeachTask> guess_task(const std::filesystem::path& folder) {
+  VERGE_CHECK(read_labelled_folder(folder));
+  return TeachTask::classify;
+}
+
+Result<TeachOutcome> teach(TeachTask task, const TeachRequest& request) {
+  if (!(request.minutes >= 0.01 && request.minutes <= 1440))
+    return Error{ErrorCode::invalid_argument, fmt::format("{:g} minutes; give 0.01..1440", request.minutes)};
+  std::error_code problem;
+  std::filesystem::create_directories(request.target, problem);
+  if (problem)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("make the folder {}: {}", request.target.string(), problem.message())};
+  switch (task) {
+    case TeachTask::classify:
+      return teach_classifier(request);
+  }
+  return Error{ErrorCode::internal, "there is no such task"};
+}
+
+}  // namespace verge::vision
