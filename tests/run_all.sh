@@ -53,6 +53,7 @@ run_as_root() { (exec_as_root "$@"); }
 whole setup tests/setup/errors.sh
 whole system tests/system/run.sh
 whole bad_input tests/bad_input/run.sh build/release/bin
+run_step teach tests/teach/run.sh build/release/bin
 whole cameras tests/cameras/run.sh build/release/bin
 whole kills tests/outages/kills --kills 6
 whole network_cut tests/outages/network_cut --seconds 20

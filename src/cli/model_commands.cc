@@ -8,11 +8,13 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/runtime_layers.h"
+#include "cli/teach_vision.h"
 #include "models/catalogue.h"
 #include "models/import.h"
 #include "models/inspect.h"
 #include "telemetry/teach/teach.h"
 #include "training/table.h"
+#include "vision/teach/teach.h"
 
 namespace verge::cli {
 namespace {
@@ -20,6 +22,7 @@ namespace {
 struct ModelArguments {
   std::filesystem::path source, target, card;
   telemetry::TeachOptions teach;
+  VisionLesson lesson;
 };
 
 // ---- train ----
@@ -65,6 +68,62 @@ Status train_telemetry(const Context& context, const ModelArguments& arguments) 
     context.print(telemetry::to_json(result));
   }
   return Done{};
+}
+
+/// Progress goes to stderr, so that stdout is the result alone.
+Status train_vision(const Context& context, const ModelArguments& arguments) {
+  VERGE_TRY(const auto outcome, teach_vision(arguments.lesson, arguments.target, context.home,
+                                             [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
+  if (context.form == OutputForm::json) {
+    auto json = outcome.summary;
+    json["folder"] = arguments.target.string();
+    context.print(json);
+  } else {
+    fmt::print("{}\n", to_table(outcome.headings, outcome.rows));
+    for (const auto& note : outcome.notes) fmt::print("- {}\n", note);
+    if (outcome.is_learned) fmt::print("\n{}\n", outcome.verdict);
+    if (outcome.is_learned) fmt::print("\nWritten: {}", (arguments.target / "model.onnx").string());
+    fmt::print("\nReport:  {}\n", (arguments.target / "report.html").string());
+  }
+  if (!outcome.is_learned) return Error{ErrorCode::invalid_argument, outcome.verdict};
+  return Done{};
+}
+
+void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<ModelArguments>& arguments) {
+  auto* vision = train.add_subcommand("vision", "A model from your own pictures, sorted into folders");
+  VisionLesson& lesson = arguments->lesson;
+  vision->add_option("folder", lesson.folder, "FOLDER/LABEL/picture.jpg: one folder of pictures for each label")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  vision->add_option("--out", arguments->target, "Folder for model.onnx, card.json, report.html; kept work makes it "
+                                                 "resumable")
+      ->required();
+  vision->add_option("--task", lesson.task, "classify; default: as the folder's form says");
+  vision->add_option("--objects", lesson.objects, "Learn from objects with this label that a detector finds: person");
+  vision->add_option("--region", lesson.region, "Part of an object's box: whole, top (its upper half), head (its upper "
+                                                "third)")
+      ->capture_default_str();
+  vision->add_option("--positive", lesson.positive, "The label that must not be missed, for the costs");
+  vision->add_option("--cost-miss", lesson.cost_miss, "Of a positive that is not said")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
+  vision->add_option("--cost-false-alarm", lesson.cost_false_alarm, "Of a positive that is none")
+      ->check(CLI::Range(1e-6, 1e6))
+      ->capture_default_str();
+  vision->add_option("--backbone", lesson.backbone, "Detector to learn on: a name of the catalogue, or a model folder")
+      ->capture_default_str();
+  vision->add_option("--size", lesson.side, "Pixels of the model's square input; default: 320, of objects 192")
+      ->check(CLI::Range(32, 2048));
+  vision->add_option("--minutes", lesson.minutes, "Then it makes do with what it has, 0.01..1440")
+      ->check(CLI::Range(0.01, 1440.0))
+      ->capture_default_str();
+  vision->add_option("--seed", lesson.seed, "Equal seeds and pictures give equal files")
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->capture_default_str();
+  vision->footer(
+      "Examples:\n  verge train vision gate/ --out models/gate\n"
+      "  verge train vision hats/ --out models/hats --objects person --region head --positive bare --cost-miss 10");
+  vision->callback([&context, arguments] { context.status = train_vision(context, *arguments); });
 }
 
 // ---- model ----
@@ -171,7 +230,10 @@ void add_model_commands(CLI::App& app, Context& context) {
 
   auto* train =
       app.add_subcommand("train", "Teach a model from your own recordings")->group("Models")->require_subcommand(1);
-  train->footer("Example:\n  verge train telemetry normal-week.csv --out models/pump --false-alarms-per-week 1");
+  train->footer(
+      "Examples:\n  verge train telemetry normal-week.csv --out models/pump --false-alarms-per-week 1\n"
+      "  verge train vision gate/ --out models/gate");
+  add_train_vision(*train, context, arguments);
   auto* telemetry = train->add_subcommand("telemetry", "An anomaly model from a recorded normal period (CSV)");
   telemetry->add_option("file", arguments->source, "CSV: a time column and numeric columns")
       ->required()

@@ -159,11 +159,12 @@ class Reader {
   }
 
   Result<ModelRecipe> train_from(ModelRecipe recipe, const Json& body, const std::string& place) const {
-    VERGE_CHECK(check_members(body, place, {"family", "record", "false_alarms_per_week", "window_s"}));
     recipe.kind = ModelRecipe::Kind::train;
     VERGE_TRY(const auto family, text_member(body, place, "family"));
+    if (family == "vision") return lesson_from(std::move(recipe), body, place);
     if (family != "telemetry")
-      return mistake(place + "/family", fmt::format("\"{}\" cannot be trained here; telemetry can", family));
+      return mistake(place + "/family", fmt::format("\"{}\" cannot be trained here; telemetry and vision can", family));
+    VERGE_CHECK(check_members(body, place, {"family", "record", "false_alarms_per_week", "window_s"}));
     VERGE_TRY(const auto record, object_member(body, place, "record"));
     VERGE_CHECK(check_members(record, place + "/record", {"pipeline"}));
     VERGE_TRY(const auto pipeline, text_member(record, place + "/record", "pipeline"));
@@ -176,6 +177,17 @@ class Reader {
     if (!window_s || !(*window_s >= 2 && *window_s <= 86'400)) return mistake(place + "/window_s", "must be 2..86400");
     recipe.false_alarms_per_week = *false_alarms;
     recipe.window_s = *window_s;
+    return recipe;
+  }
+
+  Result<ModelRecipe> lesson_from(ModelRecipe recipe, const Json& body, const std::string& place) const {
+    VisionLesson lesson;
+    if (auto read = read_lesson(body, lesson); !read) return mistake(place, read.error().message);
+    VERGE_TRY(const auto folder, text_member(body, place, "folder"));
+    VERGE_TRY(lesson.folder, existing(place + "/folder", folder));
+    recipe.files = {lesson.folder};
+    lesson.name = recipe.name;
+    recipe.lesson = std::move(lesson);
     return recipe;
   }
 

@@ -5,7 +5,9 @@
 //    files
 //                     {"import": {"from", "card"}}                a model file; card: an object, or a JSON file's path
 //                     {"copy": [FILE, …]}                         files that are used as they are
-//                     {"train": {"family": "telemetry", "record": {"pipeline"}, "false_alarms_per_week", "window_s"}}},
+//                     {"train": {"family": "telemetry", "record": {"pipeline"}, "false_alarms_per_week", "window_s"}}
+//                     {"train": {"family": "vision", "folder", "task", "objects", "region", "positive", "cost_miss",
+//                                "cost_false_alarm", "backbone", "size", "seed", "minutes"}}},
 //    "images": {NAME: {"pipeline", "models": {PATH: MODEL}, "files": {PATH: FILE}, "layers": ["media"]}},
 //    "manifest": "deployment.json"}
 //
@@ -17,11 +19,13 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
+#include "cli/teach_vision.h"
 
 namespace verge::cli {
 
@@ -31,9 +35,10 @@ struct ModelRecipe {
   Kind kind = Kind::copy;
   std::string catalogue_name;  ///< catalogue
   std::vector<std::filesystem::path>
-      files;                   ///< copy: the files; import: the one; catalogue: the folder; train: the pipeline.
-  Json card = Json::object();  ///< import
-  double false_alarms_per_week = 1, window_s = 24;  ///< train
+      files;  ///< copy: the files; import: the one; catalogue: the folder; train: the pipeline, or the pictures.
+  Json card = Json::object();                       ///< import
+  double false_alarms_per_week = 1, window_s = 24;  ///< train telemetry
+  std::optional<VisionLesson> lesson;               ///< train vision
   Json original;                                    ///< As written.
 };
 

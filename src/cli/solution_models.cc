@@ -7,9 +7,11 @@
 #include "base/json.h"
 #include "base/process.h"
 #include "cli/content_digest.h"
+#include "cli/teach_vision.h"
 #include "models/import.h"
 #include "telemetry/teach/teach.h"
 #include "training/table.h"
+#include "vision/teach/teach.h"
 
 namespace verge::cli {
 namespace {
@@ -29,7 +31,7 @@ Result<std::string> key_of(const ModelRecipe& recipe) {
     VERGE_CHECK(digest.add_tree(file.filename().string(), tree));
   }
   if (recipe.kind != ModelRecipe::Kind::copy) VERGE_CHECK(digest.add_tree("verge", "/proc/self/exe"));
-  if (recipe.kind == ModelRecipe::Kind::train)
+  if (recipe.kind == ModelRecipe::Kind::train && !recipe.lesson)
     VERGE_CHECK(digest.add_tree("verge-infer", program_folder() / "verge-infer"));
   return digest.short_hex();
 }
@@ -73,7 +75,17 @@ Status train_telemetry(const ModelRecipe& recipe, const path& target, const Prog
   return Done{};
 }
 
-Status make_model(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+Status train_vision(const ModelRecipe& recipe, const path& target, const Home& home, const Progress& progress) {
+  VERGE_TRY(const auto outcome, teach_vision(*recipe.lesson, target, home, [&](const std::string& line) {
+              progress(fmt::format("model {}: {}", recipe.name, line));
+            }));
+  if (!outcome.is_learned) return Error{ErrorCode::invalid_argument, outcome.verdict};
+  std::error_code ignored;
+  std::filesystem::remove_all(target / "work", ignored);  // Not into images.
+  return Done{};
+}
+
+Status make_model(const ModelRecipe& recipe, const path& target, const Home& home, const Progress& progress) {
   switch (recipe.kind) {
     case ModelRecipe::Kind::catalogue:
       VERGE_CHECK(models::import_from_catalogue(recipe.catalogue_name, recipe.files.front(), target));
@@ -83,20 +95,20 @@ Status make_model(const ModelRecipe& recipe, const path& target, const Progress&
     case ModelRecipe::Kind::copy:
       return copy_files(recipe, target);
     case ModelRecipe::Kind::train:
-      return train_telemetry(recipe, target, progress);
+      return recipe.lesson ? train_vision(recipe, target, home, progress) : train_telemetry(recipe, target, progress);
   }
   return Done{};
 }
 
 /// A model's folder appears whole or not at all.
-Status make_in_place(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+Status make_in_place(const ModelRecipe& recipe, const path& target, const Home& home, const Progress& progress) {
   const path partial = target.string() + ".partial";
   std::error_code error;
   std::filesystem::remove_all(partial, error);
   std::filesystem::create_directories(partial, error);
   if (error)
     return Error{ErrorCode::unavailable, fmt::format("make the folder {}: {}", partial.string(), error.message())};
-  auto made = make_model(recipe, partial, progress);
+  auto made = make_model(recipe, partial, home, progress);
   if (made) {
     std::filesystem::rename(partial, target, error);
     if (!error) return Done{};
@@ -127,7 +139,7 @@ Result<std::map<std::string, path>> make_models(const Solution& solution, const 
     std::error_code ignored;
     if (!std::filesystem::exists(target)) {
       progress(fmt::format("model {}: making it", recipe.name));
-      VERGE_CHECK(make_in_place(recipe, target, progress));
+      VERGE_CHECK(make_in_place(recipe, target, home, progress));
     }
     std::filesystem::last_write_time(target, std::filesystem::file_time_type::clock::now(), ignored);
     made[recipe.name] = target;

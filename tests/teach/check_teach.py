@@ -1,0 +1,145 @@
+"""Teaches from generated pictures by the words of docs/teach.md, and asks what was taught about others.
+
+    check_teach.py FOLDER_WITH_PROGRAMS
+"""
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from testkit import Verdicts  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WIDTH, HEIGHT = 128, 96
+
+
+def png(rows):
+    """Rows of RGB bytes as a PNG file."""
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows), 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def gate(is_open, seed):
+    """A barrier that stands up or lies across, before sky and ground of any colour."""
+    draw = random.Random(f"{is_open} {seed}")
+    sky, ground = ([draw.randrange(60, 220) for _ in range(3)] for _ in range(2))
+    horizon, foot = draw.randrange(35, 55), (draw.randrange(15, 35), draw.randrange(65, 80))
+    light = draw.uniform(0.8, 1.2)
+    rows = []
+    for y in range(HEIGHT):
+        row = bytearray()
+        for x in range(WIDTH):
+            colour = sky if y < horizon else ground
+            along, across = (foot[1] - y, x - foot[0]) if is_open else (x - foot[0], foot[1] - y)
+            lean = along * draw_lean(is_open, seed)
+            if 0 <= along < 60 and abs(across - lean) < 4:
+                colour = (210, 40, 40) if along // 10 % 2 else (235, 235, 235)
+            noise = (x * 31 + y * 17 + seed * 7 + x * y) % 13 - 6
+            row += bytes(min(255, max(0, int(part * light) + noise)) for part in colour)
+        rows.append(row)
+    return png(rows)
+
+
+def draw_lean(is_open, seed):
+    return random.Random(f"lean {is_open} {seed}").uniform(-0.25, 0.25)
+
+
+def blocks(section, kind):
+    """The fenced blocks of this kind in a section of docs/teach.md."""
+    text = (ROOT / "docs" / "teach.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
+    return re.findall(rf"```{kind}\n(.*?)```", text, re.S)
+
+
+class Teaching:
+    def __init__(self, programs, folder):
+        self.programs, self.folder, self.verdicts = programs, folder, Verdicts()
+        self.environment = {**os.environ, "VERGE_HOME": str(folder / "home"), "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def run(self, *words, shell=None):
+        return subprocess.run(shell or words, shell=shell is not None, cwd=self.folder, env=self.environment,
+                              capture_output=True, text=True, timeout=300)
+
+    def digest(self, model):
+        return [hashlib.sha256((self.folder / model / name).read_bytes()).hexdigest()
+                for name in ("model.onnx", "card.json", "report.html")]
+
+    def teach(self):
+        for label in ("open", "shut"):
+            (self.folder / "gate" / label).mkdir(parents=True)
+            for seed in range(7):
+                (self.folder / "gate" / label / f"{seed}.png").write_bytes(gate(label == "open", seed))
+        done = self.run(shell=blocks("Is the gate open?", "sh")[0])
+        if not self.verdicts.check("the guide's command teaches", done.returncode == 0, (done.stdout + done.stderr)[-600:]):
+            return
+        said = self.run("verge", "train", "vision", "gate/", "--out", "again/gate", "-o", "json")
+        self.verdicts.check("JSON alone on stdout", json.loads(said.stdout)["is_learned"])
+        self.verdicts.check("equal pictures give equal files", self.digest("models/gate") == self.digest("again/gate"))
+        self.ask()
+
+    def ask(self):
+        """The guide's pipeline, on pictures that were not taught: ten seconds shut, ten open."""
+        (self.folder / "yard").mkdir()
+        for part in range(4):
+            picture = gate(part >= 2, 100 + part)
+            for at in range(25):
+                (self.folder / "yard" / f"{part}-{at:02}.png").write_bytes(picture)
+        (self.folder / "pipeline.yaml").write_text(blocks("Is the gate open?", "yaml")[0])
+        done = self.run("verge-infer", "pipeline.yaml", "--metrics", "off")
+        self.verdicts.check("the guide's pipeline runs", done.returncode == 0, done.stderr[-300:])
+        events = [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
+        begun = [event for event in events if event.get("severity") == "warning"]
+        self.verdicts.check("it tells that the gate stands open, once", len(begun) == 1, json.dumps(events)[:400])
+
+    def refuse(self):
+        for seed in range(12):
+            label = "left" if hashlib.sha256(bytes([seed])).digest()[0] % 2 else "right"
+            (self.folder / "noise" / label).mkdir(parents=True, exist_ok=True)
+            (self.folder / "noise" / label / f"{seed}.png").write_bytes(gate(True, 200 + seed))
+        done = self.run("verge", "train", "vision", "noise", "--out", "none", "--minutes", "2")
+        self.verdicts.check("labels without meaning are refused", done.returncode == 2 and "I cannot learn this" in done.stderr,
+                            done.stderr[-300:])
+        self.verdicts.check("with a report and without a model",
+                            (self.folder / "none/report.html").exists() and not (self.folder / "none/model.onnx").exists())
+        (self.folder / "empty").mkdir()
+        for name, code, part, words in (
+                ("an empty folder", 2, "no folders with .jpg or .png pictures", ("empty", "--out", "o")),
+                ("a folder that is not there", 3, "nowhere", ("nowhere", "--out", "o")),
+                ("an unknown task", 2, "give one of: classify", ("noise", "--out", "o", "--task", "sort")),
+                ("an unknown region", 2, "whole, top, head", ("noise", "--out", "o", "--region", "foot")),
+                ("an unknown backbone", 3, "verge model list", ("noise", "--out", "o", "--backbone", "resnet")),
+                ("costs without a label", 2, "--positive with one of: left, right", ("noise", "--out", "o", "--cost-miss", "3"))):
+            done = self.run("verge", "train", "vision", *words)
+            self.verdicts.check(f"{name} is refused", done.returncode == code and part in done.stderr,
+                                f"{done.returncode}: {done.stderr[-300:]}")
+        without = dict(self.environment, VERGE_ONNXRUNTIME="/nowhere.so")
+        done = subprocess.run(["verge", "train", "vision", "noise", "--out", "o"], cwd=self.folder, env=without,
+                              capture_output=True, text=True, timeout=60)
+        self.verdicts.check("no ONNX Runtime is told with the next step", "tools/fetch.sh" in done.stderr, done.stderr[-300:])
+
+
+def main():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="verge-teach-"))
+    try:
+        teaching = Teaching(pathlib.Path(sys.argv[1]), folder)
+        teaching.teach()
+        teaching.refuse()
+        sys.exit(teaching.verdicts.finish())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
