@@ -7,6 +7,7 @@
 #include "base/disk.h"
 #include "base/json.h"
 #include "cli/commands.h"
+#include "cli/quantize_model.h"
 #include "cli/runtime_layers.h"
 #include "cli/teach_vision.h"
 #include "models/catalogue.h"
@@ -20,7 +21,7 @@ namespace verge::cli {
 namespace {
 
 struct ModelArguments {
-  std::filesystem::path source, target, card;
+  std::filesystem::path source, target, card, pictures;
   telemetry::TeachOptions teach;
   VisionLesson lesson;
 };
@@ -95,13 +96,17 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
   vision->add_option("folder", lesson.folder, "FOLDER/LABEL/picture.jpg: one folder of pictures for each label")
       ->required()
       ->check(CLI::ExistingDirectory);
-  vision->add_option("--out", arguments->target, "Folder for model.onnx, card.json, report.html; kept work makes it "
-                                                 "resumable")
+  vision
+      ->add_option("--out", arguments->target,
+                   "Folder for model.onnx, card.json, report.html; kept work makes it "
+                   "resumable")
       ->required();
   vision->add_option("--task", lesson.task, "classify; default: as the folder's form says");
   vision->add_option("--objects", lesson.objects, "Learn from objects with this label that a detector finds: person");
-  vision->add_option("--region", lesson.region, "Part of an object's box: whole, top (its upper half), head (its upper "
-                                                "third)")
+  vision
+      ->add_option("--region", lesson.region,
+                   "Part of an object's box: whole, top (its upper half), head (its upper "
+                   "third)")
       ->capture_default_str();
   vision->add_option("--positive", lesson.positive, "The label that must not be missed, for the costs");
   vision->add_option("--cost-miss", lesson.cost_miss, "Of a positive that is not said")
@@ -191,6 +196,30 @@ Status inspect_model(const Context& context, const ModelArguments& arguments) {
   return Done{};
 }
 
+Status quantize(const Context& context, const ModelArguments& arguments) {
+  find_onnxruntime();
+  VERGE_TRY(const auto agreement, quantize_model(arguments.source, arguments.pictures, arguments.target,
+                                                 [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
+  const Json json = to_json(agreement);
+  if (context.form == OutputForm::json) {
+    context.print(json);
+    return Done{};
+  }
+  fmt::print(
+      "{}\n",
+      to_table({"", "FLOAT32", "8 BITS"},
+               {{"answers", std::to_string(agreement.float_answers), std::to_string(agreement.small_answers)},
+                {"ms a picture", fmt::format("{:.1f}", agreement.float_ms), fmt::format("{:.1f}", agreement.small_ms)},
+                {"MB", fmt::format("{:.1f}", static_cast<double>(agreement.float_bytes) / 1e6),
+                 fmt::format("{:.1f}", static_cast<double>(agreement.small_bytes) / 1e6)}}));
+  fmt::print(
+      "Of the float32 model's answers about {} unseen pictures {:.1f} % were found again; {:.1f} % of the 8-bit "
+      "model's were also the float32 one's.\nWritten: {}\n",
+      agreement.judged, 100 * json.at("found_again").get<double>(), 100 * json.at("precision").get<double>(),
+      (arguments.target / "model.onnx").string());
+  return Done{};
+}
+
 std::vector<std::filesystem::path> model_folders(const std::filesystem::path& root) {
   std::vector<std::filesystem::path> folders;
   std::error_code error;
@@ -248,7 +277,9 @@ void add_model_commands(CLI::App& app, Context& context) {
   telemetry->footer("Example:\n  verge train telemetry normal-week.csv --out models/pump");
   telemetry->callback([&context, arguments] { context.status = train_telemetry(context, *arguments); });
 
-  auto* model = app.add_subcommand("model", "Model files: import, look inside")->group("Models")->require_subcommand(1);
+  auto* model = app.add_subcommand("model", "Model files: import, make smaller, look inside")
+                    ->group("Models")
+                    ->require_subcommand(1);
   model->footer(
       "Examples:\n  verge model list\n  verge model import nanodet.json --out models/people --card people.card.json\n"
       "  verge model inspect models/people -o json");
@@ -259,6 +290,14 @@ void add_model_commands(CLI::App& app, Context& context) {
       ->check(CLI::ExistingFile);
   import->callback([&context, arguments] { context.status = import_model(context, *arguments);
 });
+auto* smaller = model->add_subcommand("quantize", "A detector or classifier in 8 bits, calibrated on your pictures");
+smaller->add_option("folder", arguments->source, "The model folder")->required()->check(CLI::ExistingDirectory);
+smaller
+    ->add_option("--calibration", arguments->pictures, "Folder of pictures of what the camera sees; half of them judge")
+    ->required()
+    ->check(CLI::ExistingDirectory);
+smaller->add_option("--out", arguments->target, "The new model folder")->required();
+smaller->callback([&context, arguments] { context.status = quantize(context, *arguments); });
 auto* inspect = model->add_subcommand("inspect", "Inputs, outputs, operators, cost");
 inspect->add_option("path", arguments->source, "ONNX file or model folder")->required()->check(CLI::ExistingPath);
 inspect->callback([&context, arguments] { context.status = inspect_model(context, *arguments); });

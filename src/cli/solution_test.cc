@@ -19,6 +19,7 @@ class SolutionTest : public testing::Test {
     write("deployment.json", R"({"image": "${image:vision}"})");
     write("cache/models/m.onnx", "model");
     write("card.json", R"({"task": "object-detection"})");
+    write("a/open/1.jpg", "picture");
   }
   void write(const std::string& name, std::string_view text) {
     std::filesystem::create_directories((folder_.path() / name).parent_path());
@@ -35,12 +36,19 @@ class SolutionTest : public testing::Test {
 TEST_F(SolutionTest, IsReadWithItsFiles) {
   const auto solution = load(R"({"name": "door",
     "models": {"m": {"import": {"from": "cache:models/m.onnx", "card": "card.json"}},
-               "t": {"train": {"family": "telemetry", "record": {"pipeline": "vision.yaml"}, "false_alarms_per_week": 2}}},
+               "t": {"train": {"family": "telemetry", "record": {"pipeline": "vision.yaml"}, "false_alarms_per_week": 2}},
+               "v": {"train": {"family": "vision", "folder": "a", "objects": "person", "region": "head", "cost_miss": 5, "seed": 3}}},
     "images": {"vision": {"pipeline": "vision.yaml", "models": {"models/m": "m"}, "files": {"a/b": "cache:models/m.onnx"}, "layers": ["media"]}},
     "manifest": "deployment.json"})");
   ASSERT_TRUE(solution) << solution.error().message;
   EXPECT_EQ(solution->name, "door");
-  ASSERT_EQ(solution->models.size(), 2U);
+  ASSERT_EQ(solution->models.size(), 3U);
+  ASSERT_TRUE(solution->models[2].lesson);
+  EXPECT_EQ(solution->models[2].lesson->name, "v");
+  EXPECT_EQ(solution->models[2].lesson->folder, folder_.path() / "a");
+  EXPECT_EQ(solution->models[2].lesson->region, "head");
+  EXPECT_DOUBLE_EQ(solution->models[2].lesson->cost_miss, 5);
+  EXPECT_EQ(solution->models[2].lesson->seed, 3U);
   EXPECT_EQ(solution->models[0].kind, ModelRecipe::Kind::import);
   EXPECT_EQ(solution->models[0].card.at("task"), "object-detection");
   EXPECT_DOUBLE_EQ(solution->models[1].false_alarms_per_week, 2);
@@ -68,8 +76,14 @@ TEST_F(SolutionTest, AMistakeNamesItsPlace) {
           Row{R"({"name": "door", "models": {"m": {"copy": []}}, "manifest": "deployment.json"})", "/models/m/copy"},
           Row{R"({"name": "door", "models": {"m": {"copy": ["cache:models/x"]}}, "manifest": "deployment.json"})",
               "tools/fetch.sh", ErrorCode::not_found},
-          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision"}}}, "manifest": "deployment.json"})",
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "audio"}}}, "manifest": "deployment.json"})",
               "/models/m/train/family"},
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision", "folder": "a", "cost_mis": 3}}}, "manifest": "deployment.json"})",
+              "/models/m/train: cost_mis: must be left out; allowed here: family, folder"},
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision", "folder": "a", "minutes": 0}}}, "manifest": "deployment.json"})",
+              "/models/m/train: minutes: must be a number, 0.01 to 1440"},
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision", "folder": "none"}}}, "manifest": "deployment.json"})",
+              "none is not there", ErrorCode::not_found},
           Row{R"({"name": "door", "models": {"m": {"train": {"family": "telemetry", "record": {"pipeline": "vision.yaml"}, "window_s": 0}}},
                  "manifest": "deployment.json"})",
               "window_s: must be 2..86400"},

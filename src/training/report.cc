@@ -26,7 +26,7 @@ figcaption { color: var(--quiet); } svg { width: 100%; height: auto; display: bl
 .wide { overflow-x: auto; }
 .verdict { font-size: 18px; padding: 14px 18px; background: var(--panel); border: 1px solid var(--line); border-left: 5px solid var(--bad); border-radius: 8px; }
 .verdict.good { border-left-color: var(--good); }
-.heat td, .heat th[scope=col] { text-align: center; min-width: 48px; } .heat th:first-child { text-align: left; } .heat th[scope=row] { white-space: nowrap; font-weight: 500; }
+.heat td, .heat th[scope=col] { text-align: center; min-width: 48px; } .heat th:first-child { text-align: left; } .heat td, .heat th { white-space: nowrap; } .heat th[scope=row] { font-weight: 500; }
 .heat td.good { background: color-mix(in srgb, var(--good) calc(var(--heat) * 55%), transparent); }
 .heat td.bad { background: color-mix(in srgb, var(--bad) calc(var(--heat) * 75%), transparent); }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }

@@ -234,8 +234,9 @@ CostPoint cost_at(const FewShotResult& result, const std::vector<int>& labels, i
     if (labels[at] != positive && is_said) ++point.false_alarms;
   }
   const auto others = static_cast<double>(labels.size()) - positives;
-  point.cost =
-      (options.cost_miss * point.misses / positives + options.cost_false_alarm * point.false_alarms / others) / 2;
+  const double share = 1 / static_cast<double>(result.confusion.classes);
+  point.cost = share * options.cost_miss * point.misses / positives +
+               (1 - share) * options.cost_false_alarm * point.false_alarms / others;
   return point;
 }
 
@@ -334,10 +335,12 @@ Result<FewShotResult> learn_few_shot(std::span<const FewShotItem> items, const s
   result.unsure_below = 1 - options.cost_unsure;
   if (options.positive) {
     result.positive_from = training::cost_threshold(options.cost_miss, options.cost_false_alarm);
-    for (const double threshold : {0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95})
+    std::set<double> thresholds{0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95};
+    // One that is shown anyway is not shown twice for its last digit.
+    std::erase_if(thresholds, [&](double each) { return std::abs(each - *result.positive_from) < 1e-9; });
+    thresholds.insert(*result.positive_from);
+    for (const double threshold : thresholds)
       result.costs.push_back(cost_at(result, learner.labels(), *options.positive, threshold, options));
-    result.costs.push_back(cost_at(result, learner.labels(), *options.positive, *result.positive_from, options));
-    std::ranges::sort(result.costs, {}, &CostPoint::threshold);
   }
   const double penalties[] = {result.penalty};
   VERGE_TRY(auto models, learner.fit(all, penalties));

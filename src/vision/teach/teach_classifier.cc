@@ -23,10 +23,10 @@ namespace {
 
 using pipeline::Frame;
 
-constexpr int kFeatureStride = 16;    // Measured best of one, and as good as three joined: see bench/quality.
+constexpr int kFeatureStride = 16;    // Alone nearly as good as the three joined, with fewer numbers to learn.
 constexpr int kPictureSide = 320;     // Of whole pictures.
 constexpr int kObjectSide = 192;      // Of objects, which are smaller.
-constexpr int kViews = 4;             // More than that gained nothing.
+constexpr int kViews = 4;             // Against one view: bench/REPORT.md.
 constexpr int kObjectPixelsMin = 12;  // A smaller object shows nothing.
 constexpr std::size_t kObjectsPerPictureMax = 8;
 constexpr double kUnreadableShareMax = 0.5;
@@ -471,7 +471,7 @@ class ClassifierTeacher {
     TeachOutcome outcome;
     outcome.is_learned = result_.is_better_than_chance();
     outcome.verdict = verdict_of(result_);
-    outcome.headings = {"LABEL", "PICTURES", "RIGHT", "MOST TAKEN FOR"};
+    outcome.headings = {"LABEL", is_about_objects_ ? "OBJECTS" : "PICTURES", "RIGHT", "MOST TAKEN FOR"};
     for (int label = 0; label < result_.confusion.classes; ++label) {
       int other = -1;
       for (int said = 0; said < result_.confusion.classes; ++said) {

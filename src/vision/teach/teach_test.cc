@@ -27,13 +27,13 @@ Result<std::shared_ptr<Frame>> draw(const std::string& words) {
   testing::TestNumbers numbers(number + 100);
   const double turn = numbers.next() * 0.3, step = 9 + 2 * static_cast<double>(numbers.next());
   const int light = static_cast<int>(20 * numbers.next()), across = static_cast<int>(8 * numbers.next());
-  const bool is_thing = words.starts_with("thing");
+  const bool is_thing = words.starts_with("thing"), is_striped = words.find("stripes") != std::string::npos;
+  const bool is_checked = words.find("checks") != std::string::npos;
   if (words.starts_with("broken")) return Error{ErrorCode::corrupt, "it is broken"};
   const auto pattern = [&](double x, double y) {
     const double u = x + turn * y, v = y - turn * x;
-    if (words.find("stripes") != std::string::npos) return std::fmod(u + 1000, step) < step / 2;
-    if (words.find("checks") != std::string::npos)
-      return (std::fmod(u + 1000, step) < step / 2) != (std::fmod(v + 1000, step) < step / 2);
+    if (is_striped) return std::fmod(u + 1000, step) < step / 2;
+    if (is_checked) return (std::fmod(u + 1000, step) < step / 2) != (std::fmod(v + 1000, step) < step / 2);
     return std::fmod(std::hypot(x - 40, y - 40), step) < step / 2;
   };
   return testing::make_frame(PixelFormat::rgb24, 96, 96, [&](int, int x, int y) {
