@@ -88,6 +88,7 @@ class Teaching:
         self.verdicts.check("JSON alone on stdout", json.loads(said.stdout)["is_learned"])
         self.verdicts.check("equal pictures give equal files", self.digest("models/gate") == self.digest("again/gate"))
         self.ask()
+        self.shrink()
 
     def ask(self):
         """The guide's pipeline, on pictures that were not taught: ten seconds shut, ten open."""
@@ -102,6 +103,19 @@ class Teaching:
         events = [json.loads(line) for line in (self.folder / "events.jsonl").read_text().splitlines()]
         begun = [event for event in events if event.get("severity") == "warning"]
         self.verdicts.check("it tells that the gate stands open, once", len(begun) == 1, json.dumps(events)[:400])
+
+    def shrink(self):
+        """The guide's command; seven pictures are too few, so there are more."""
+        words = blocks("What it can and cannot do", "sh")[0]
+        done = self.run(shell=words)
+        self.verdicts.check("7 pictures are too few for 8 bits", done.returncode == 2 and "at least 8" in done.stderr, done.stderr)
+        for seed in range(10, 15):
+            (self.folder / "gate" / "open" / f"{seed}.png").write_bytes(gate(True, seed))
+        done = self.run(shell=words.strip() + " -o json")
+        agreement = json.loads(done.stdout) if done.returncode == 0 else {}
+        self.verdicts.check("in 8 bits it says the same, in a third of the bytes",
+                            agreement.get("found_again", 0) >= 0.8 and agreement["small_bytes"] * 3 < agreement["float_bytes"],
+                            done.stderr[-200:] + done.stdout[-300:])
 
     def refuse(self):
         for seed in range(12):

@@ -23,7 +23,7 @@ namespace verge::vision {
 class FeatureStore {
  public:
   static constexpr std::size_t kRowMax = std::size_t{1} << 20U;        ///< Numbers in one row.
-  static constexpr std::uint64_t kBytesMax = std::uint64_t{4} << 30U;  ///< Of the file; a larger one is begun anew.
+  static constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 30U;  ///< Of the file; a larger one is begun anew.
 
   /// Opens or makes the file and its folder. A file that is none of ours is begun anew. Errors: unavailable.
   static Result<std::unique_ptr<FeatureStore>> open(const std::filesystem::path& file);
