@@ -183,7 +183,7 @@ class ClassifierTeacher {
                                           kBoxParts[static_cast<std::size_t>(request_.region)]);
       const std::vector<float>* row = digests_[picture].empty() ? nullptr : store_->find(key);
       if (row == nullptr) {
-        if (time_.is_over(kLookingShare)) return out_of_time(picture);
+        if (time_.is_over(kLookingShare)) return out_of_time(picture, folder_.pictures.size());
         auto found = items_in(picture);
         if (!found) {
           if (found.error().code == ErrorCode::unavailable || found.error().code == ErrorCode::internal)
@@ -229,11 +229,11 @@ class ClassifierTeacher {
     return Done{};
   }
 
-  Error out_of_time(std::size_t done) const {
+  Error out_of_time(std::size_t done, std::size_t all) const {
     return {ErrorCode::timeout,
-            fmt::format("{:g} minutes are over after {} of {} pictures; what was done is kept: run the same again, or "
+            fmt::format("{:g} minutes are over after {} of {} looks; what was done is kept: run the same again, or "
                         "give more --minutes",
-                        request_.minutes, done, folder_.pictures.size())};
+                        request_.minutes, done, all)};
   }
 
   void step(std::string_view what, std::size_t done, std::size_t all) const {
@@ -273,7 +273,10 @@ class ClassifierTeacher {
       const std::string key = feature_key(item, view);
       const std::vector<float>* row = store_->find(key);
       if (row == nullptr) {
-        if (time_.is_over(kLookingShare)) return false;
+        if (time_.is_over(kLookingShare)) {
+          looked_ = rows.size();
+          return false;
+        }
         if (opened != item.picture) {
           VERGE_TRY(frame, read(item.picture));
           opened = item.picture;
@@ -294,7 +297,7 @@ class ClassifierTeacher {
     for (int view = 0; view < kViews; ++view) {
       VERGE_TRY(const bool is_whole, look_at_view(view));
       if (is_whole) continue;
-      if (view == 0) return out_of_time(0);
+      if (view == 0) return out_of_time(looked_, items_.size());
       note(
           fmt::format("The time was over: {} instead of {} views of each picture were learned from. Run the same again "
                       "to go on.",
@@ -517,6 +520,7 @@ class ClassifierTeacher {
   std::vector<Item> items_;
   std::vector<FewShotItem> few_;
   FewShotResult result_;
+  std::size_t looked_ = 0;  // Items of the view that the time ended in.
   int views_ = 0;
 };
 
