@@ -69,7 +69,7 @@ Json peaks_of(const std::vector<float>& samples) {
   return peaks;
 }
 
-std::optional<pipeline::LiveFrame> render_sound(const pipeline::Packet& packet) {
+std::optional<pipeline::LiveFrame> render_sound(const pipeline::Packet& packet, const pipeline::LiveRequest&) {
   const auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
   if (!block || block->is_segment) return std::nullopt;
   return pipeline::LiveFrame{{{"kind", "sound"},

@@ -51,10 +51,11 @@ class HostTest : public ::testing::Test {
       return Error{ErrorCode::unavailable, "no such model"};
     };
     catalog_.add(std::move(broken));
-    catalog_.add_live_renderer([](const Packet& packet) -> std::optional<pipeline::LiveFrame> {
-      if (!pipeline::payload_as<pipeline::SensorRow>(packet)) return std::nullopt;
-      return pipeline::LiveFrame{{{"kind", "points"}}, std::string(value_of(packet) > 100 ? 300'000 : 3, 'x')};
-    });
+    catalog_.add_live_renderer(
+        [](const Packet& packet, const pipeline::LiveRequest&) -> std::optional<pipeline::LiveFrame> {
+          if (!pipeline::payload_as<pipeline::SensorRow>(packet)) return std::nullopt;
+          return pipeline::LiveFrame{{{"kind", "points"}}, std::string(value_of(packet) > 100 ? 300'000 : 3, 'x')};
+        });
     write("{sources: {gate: {kind: hand}}}");
     context_.metrics = &metrics_;
   }

@@ -13,6 +13,8 @@ namespace {
 using pipeline::MethodReply;
 using pipeline::Packet;
 
+constexpr const char* kTap = "live";
+
 MethodReply refuse(int status, std::string message) { return {status, {{"message", std::move(message)}}}; }
 
 const char* family_of(const Packet& packet) {
@@ -32,6 +34,8 @@ struct LiveSender::View {
   std::string stream;
   std::atomic<std::int64_t> end_us{0};
   std::mutex mutex;  ///< Of the rest: packets of one stream may come from several threads.
+  pipeline::LiveRequest request;
+  bool is_masked = false;
   std::int64_t next_us = 0;
   std::int64_t first_us = 0, taken = 0, skipped = 0;
 
@@ -39,15 +43,17 @@ struct LiveSender::View {
     if (pipeline::payload_as<contract::Event>(packet)) return;
     const std::int64_t now_us = clock->monotonic_us();
     if (now_us >= end_us) return;
+    pipeline::LiveRequest wanted;
     {
       const std::lock_guard lock(mutex);
+      wanted = request;
       if (first_us == 0) first_us = now_us;
       ++taken;
       if (now_us < next_us) return;
       const bool is_picture = pipeline::payload_as<pipeline::Scene>(packet) != nullptr;
       next_us = now_us + static_cast<std::int64_t>(1e6 / (is_picture ? options.picture_hz_max : options.other_hz_max));
     }
-    auto frame = catalog->render(packet);
+    auto frame = catalog->render(packet, wanted);
     if (frame) send(packet, std::move(*frame), now_us);
   }
 
@@ -63,6 +69,7 @@ struct LiveSender::View {
       header["rate_hz"] =
           taken > 1 ? static_cast<double>(static_cast<int>(static_cast<double>(taken - 1) / seconds * 10)) / 10 : 0.0;
       header["dropped"] = skipped;
+      if (is_masked && header.contains("privacy")) header["privacy"]["mask"] = true;
     }
     std::string payload = encode_live_frame(header, frame.bytes);
     if (payload.size() > options.frame_bytes_max) {
@@ -94,7 +101,13 @@ LiveSender::LiveSender(LiveOptions options, const pipeline::Catalog& catalog, co
 LiveSender::~LiveSender() { set_executor(nullptr); }
 
 void LiveSender::attach(const std::string& stream, const std::shared_ptr<View>& view) {
-  if (executor_) executor_->set_tap(stream, [view](const Packet& packet) { view->show(packet); });
+  if (!executor_) return;
+  {
+    const std::lock_guard lock(view->mutex);
+    view->request.blur = executor_->privacy().blur;
+    view->is_masked = executor_->privacy().masks.contains(stream);
+  }
+  executor_->set_tap(stream, kTap, [view](const Packet& packet) { view->show(packet); });
 }
 
 MethodReply LiveSender::start(const Json& parameters) {
@@ -126,13 +139,13 @@ MethodReply LiveSender::start(const Json& parameters) {
 MethodReply LiveSender::stop(const Json& parameters) {
   auto stream = string_member(parameters.is_object() ? parameters : Json::object(), "stream");
   if (!stream || stream->empty()) return refuse(400, "live.stop needs {\"stream\": \"name\"}");
-  if (views_.erase(*stream) > 0 && executor_) executor_->set_tap(*stream, nullptr);
+  if (views_.erase(*stream) > 0 && executor_) executor_->set_tap(*stream, kTap, nullptr);
   return {200, Json::object()};
 }
 
 void LiveSender::set_executor(std::shared_ptr<pipeline::Executor> executor) {
   if (executor_) {
-    for (const auto& [stream, view] : views_) executor_->set_tap(stream, nullptr);
+    for (const auto& [stream, view] : views_) executor_->set_tap(stream, kTap, nullptr);
   }
   executor_ = std::move(executor);
   for (const auto& [stream, view] : views_) attach(stream, view);
@@ -142,7 +155,7 @@ void LiveSender::tick() {
   const std::int64_t now_us = clock_.monotonic_us();
   std::erase_if(views_, [&](const auto& view) {
     if (view.second->end_us > now_us) return false;
-    if (executor_) executor_->set_tap(view.first, nullptr);
+    if (executor_) executor_->set_tap(view.first, kTap, nullptr);
     return true;
   });
 }

@@ -9,13 +9,30 @@ namespace verge::connectors {
 using pipeline::Executor;
 using pipeline::PipelineSpec;
 
+namespace {
+
+std::shared_ptr<evidence::Keeper> make_keeper(const PipelineSpec& spec, const pipeline::Context& context) {
+  evidence::KeeperOptions options;
+  options.folder = context.folder / spec.evidence.folder;
+  options.days = spec.evidence.days;
+  options.bytes_max = static_cast<std::uint64_t>(spec.evidence.megabytes * 1e6);
+  options.ring_s = spec.evidence.ring_s;
+  options.blur = pipeline::name_of(spec.privacy.blur);
+  const Clock& clock = context.clock == nullptr ? system_clock() : *context.clock;
+  return std::make_shared<evidence::Keeper>(std::move(options), system_disk(), clock, *context.metrics);
+}
+
+}  // namespace
+
 PipelineHost::PipelineHost(std::filesystem::path file, const pipeline::Catalog& catalog, pipeline::Context context,
                            pipeline::ExecutorOptions options, Changed changed)
     : file_(std::move(file)),
       catalog_(catalog),
       context_(std::move(context)),
       options_(options),
-      changed_(std::move(changed)) {}
+      changed_(std::move(changed)) {
+  if (context_.metrics == nullptr) context_.metrics = &unread_;
+}
 
 PipelineHost::~PipelineHost() { (void)stop(); }
 
@@ -47,12 +64,17 @@ Status PipelineHost::switch_to(const PipelineSpec& spec) {
 }
 
 Status PipelineHost::start(const PipelineSpec& spec) {
-  VERGE_TRY(auto made, Executor::make(spec, catalog_, context_, options_));
-  std::shared_ptr<Executor> executor = std::move(made);
+  auto keeper = make_keeper(spec, context_);
+  pipeline::Context context = context_;
+  context.evidence = keeper.get();
+  VERGE_TRY(auto made, Executor::make(spec, catalog_, std::move(context), options_));
+  // Whoever still holds the executor also holds what its parts use.
+  std::shared_ptr<Executor> executor(made.release(), [keeper](const Executor* ended) { delete ended; });
   executor->start();
   running_ = std::make_unique<PipelineSpec>(spec);
   {
     const std::lock_guard lock(mutex_);
+    evidence_ = std::move(keeper);
     executor_ = executor;
     hash_ = spec.hash;
   }
@@ -67,6 +89,7 @@ Status PipelineHost::stop_running() {
     const std::lock_guard lock(mutex_);
     old = std::move(executor_);
     executor_ = nullptr;
+    evidence_ = nullptr;
   }
   if (!old) return Done{};
   if (changed_) changed_(nullptr);
@@ -77,6 +100,11 @@ Status PipelineHost::stop_running() {
 Status PipelineHost::stop() {
   running_.reset();
   return stop_running();
+}
+
+std::shared_ptr<evidence::Keeper> PipelineHost::evidence() const {
+  const std::lock_guard lock(mutex_);
+  return evidence_;
 }
 
 std::shared_ptr<Executor> PipelineHost::executor() const {

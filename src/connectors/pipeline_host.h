@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 
+#include "evidence/keeper.h"
 #include "pipeline/executor.h"
 
 namespace verge::connectors {
@@ -30,6 +31,8 @@ class PipelineHost {
   Status stop();
 
   std::shared_ptr<pipeline::Executor> executor() const;
+  /// Of the pipeline that runs; null when none does.
+  std::shared_ptr<evidence::Keeper> evidence() const;
   /// {"pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "failed", "error"}]}
   Json report() const;
   /// What of the report is structure: a report is due when it differs.
@@ -40,14 +43,16 @@ class PipelineHost {
   Status start(const pipeline::PipelineSpec& spec);
   Status stop_running();
 
+  Metrics unread_;  ///< When the context has none.
   const std::filesystem::path file_;
   const pipeline::Catalog& catalog_;
-  const pipeline::Context context_;
+  pipeline::Context context_;
   const pipeline::ExecutorOptions options_;
   const Changed changed_;
   std::string text_;                                 ///< Of the file.
   std::unique_ptr<pipeline::PipelineSpec> running_;  ///< What runs now.
   mutable std::mutex mutex_;                         ///< Of what follows.
+  std::shared_ptr<evidence::Keeper> evidence_;       ///< Outlives the executor.
   std::shared_ptr<pipeline::Executor> executor_;
   std::string hash_, error_;
 };

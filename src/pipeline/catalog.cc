@@ -63,9 +63,9 @@ std::vector<std::string> Catalog::sink_names() const {
   return names;
 }
 
-std::optional<LiveFrame> Catalog::render(const Packet& packet) const {
+std::optional<LiveFrame> Catalog::render(const Packet& packet, const LiveRequest& request) const {
   for (const LiveRenderer& renderer : renderers_) {
-    if (auto frame = renderer(packet)) return frame;
+    if (auto frame = renderer(packet, request)) return frame;
   }
   return std::nullopt;
 }

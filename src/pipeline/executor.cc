@@ -54,6 +54,8 @@ class Rate {
   std::int64_t newest_ = -1, first_us_ = -1;
 };
 
+using Taps = std::map<std::string, std::function<void(const Packet&)>>;
+
 struct Lane;
 struct Unit;
 
@@ -72,13 +74,14 @@ struct Stream {
   std::int64_t monotonic_us = 0;
   Rate rate;
   std::string family, error;
-  Status ending = Done{};  ///< How run() ended, once it has.
-  std::shared_ptr<const std::function<void(const Packet&)>> tap;
+  Status ending = Done{};            ///< How run() ended, once it has.
+  std::shared_ptr<const Taps> taps;  ///< Null without any.
 };
 
 /// A packet that a shared stage works on; leaves the lane in the order it came.
 struct Ticket {
   bool is_done = false;
+  std::int64_t taken_us = 0;  ///< Monotonic.
   Result<std::optional<Packet>> result = std::optional<Packet>();
 };
 
@@ -93,8 +96,9 @@ struct Lane {
   bool is_leaf = false;
   bool is_delivering = false;  ///< One thread at a time takes finished tickets, so that order holds.
   Counter *in = nullptr, *out = nullptr, *dropped = nullptr, *failed = nullptr;
-  std::uint64_t out_count = 0, dropped_count = 0, failed_count = 0;
-  Status newest = Done{};  ///< How the newest packet fared.
+  std::uint64_t in_count = 0, out_count = 0, dropped_count = 0, failed_count = 0;
+  double mean_ms = 0, worst_ms = 0;  ///< Of a packet's work.
+  Status newest = Done{};            ///< How the newest packet fared.
 };
 
 /// What is scheduled: a stage of one stream, a shared stage, or a sink.
@@ -134,10 +138,12 @@ class Engine final : public Executor {
   void wait() override;
   bool has_ended() const override;
   std::vector<StreamState> streams() const override;
+  std::vector<LaneState> lanes() const override;
+  const Privacy& privacy() const override { return context_.privacy; }
   Status outcome() const override;
   std::vector<std::string> method_names() const override;
   MethodReply call_method(const std::string& name, const Json& parameters) override;
-  void set_tap(const std::string& stream, std::function<void(const Packet&)> tap) override;
+  void set_tap(const std::string& stream, const std::string& name, std::function<void(const Packet&)> tap) override;
 
  private:
   // Building.
@@ -168,9 +174,10 @@ class Engine final : public Executor {
   void push(Lane& lane, const Packet& packet);
   void drop(Lane& lane);
   bool is_late(const Lane& lane, const Packet& packet) const;
+  static void note_work(Lane& lane, std::int64_t lasted_us);
   static void count_success(Lane& lane);
   static void count_failure(Lane& lane, const Error& error);
-  static void show(const std::shared_ptr<const std::function<void(const Packet&)>>& tap, const Packet& packet);
+  static void show(const std::shared_ptr<const Taps>& taps, const Packet& packet);
 
   // Stopping.
   void drain_and_close();
@@ -451,7 +458,7 @@ void Engine::emit_from_source(Stream& stream, Packet packet) {
   packet.monotonic_us = stream.monotonic_us;
   const bool is_event_packet = is_event(packet);
   const std::vector<Lane*>& next = is_event_packet ? stream.event_next : stream.next;
-  std::shared_ptr<const std::function<void(const Packet&)>> tap;
+  std::shared_ptr<const Taps> taps;
   {
     std::unique_lock lock(mutex_);
     if (!stream.is_live) {
@@ -463,19 +470,21 @@ void Engine::emit_from_source(Stream& stream, Packet packet) {
     stream.rate.add(context_.clock->monotonic_us());
     if (const auto family = family_of(packet); !family.empty()) stream.family = family;
     for (Lane* lane : next) push(*lane, packet);
-    if (is_event_packet || stream.is_leaf) tap = stream.tap;
+    if (is_event_packet || stream.is_leaf) taps = stream.taps;
   }
   work_.notify_all();
-  show(tap, packet);
+  show(taps, packet);
 }
 
-void Engine::show(const std::shared_ptr<const std::function<void(const Packet&)>>& tap, const Packet& packet) {
-  if (tap) (*tap)(packet);
+void Engine::show(const std::shared_ptr<const Taps>& taps, const Packet& packet) {
+  if (!taps) return;
+  for (const auto& [name, tap] : *taps) tap(packet);
 }
 
 /// Under the lock. When full, a live stream loses its oldest packet, but an event only to another event.
 void Engine::push(Lane& lane, const Packet& packet) {
   lane.in->add();
+  ++lane.in_count;
   lane.queue.push_back(packet);
   if (lane.queue.size() <= lane.unit->queue_max || !lane.stream->is_live) return;
   auto victim = std::ranges::find_if(lane.queue, [](const Packet& candidate) { return !is_event(candidate); });
@@ -542,6 +551,13 @@ void Engine::work() {
   }
 }
 
+void Engine::note_work(Lane& lane, std::int64_t lasted_us) {
+  constexpr double kNewest = 0.1;  // Weight of the newest packet in the mean.
+  const double lasted_ms = static_cast<double>(lasted_us) / 1e3;
+  lane.mean_ms = lane.worst_ms == 0 ? lasted_ms : lane.mean_ms + kNewest * (lasted_ms - lane.mean_ms);
+  lane.worst_ms = std::max(lane.worst_ms, lasted_ms);
+}
+
 void Engine::count_success(Lane& lane) {
   lane.out->add();
   ++lane.out_count;
@@ -562,10 +578,13 @@ void Engine::count_failure(Lane& lane, const Error& error) {
 void Engine::run_lane(Lane& lane, Packet packet, std::unique_lock<std::mutex>& lock) {
   Unit& unit = *lane.unit;
   lock.unlock();
+  const std::int64_t taken_us = context_.clock->monotonic_us();
   Status status = unit.stage ? unit.stage->process(packet, [&](Packet out) { pass_on(lane, std::move(out)); })
                              : unit.sink->write(packet);
   packet = {};  // frames go back to their pool before we wait for the lock
+  const std::int64_t lasted_us = context_.clock->monotonic_us() - taken_us;
   lock.lock();
+  note_work(lane, lasted_us);
   if (status) {
     count_success(lane);
   } else {
@@ -578,6 +597,7 @@ void Engine::run_lane(Lane& lane, Packet packet, std::unique_lock<std::mutex>& l
 
 void Engine::run_shared(Lane& lane, Packet packet, std::unique_lock<std::mutex>& lock) {
   auto ticket = std::make_shared<Ticket>();
+  ticket->taken_us = context_.clock->monotonic_us();
   lane.tickets.push_back(ticket);
   SharedStage& stage = *lane.unit->shared;
   lane.unit->is_submitting = true;
@@ -595,6 +615,7 @@ void Engine::finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, Re
   VERGE_ASSERT(!ticket->is_done);
   ticket->is_done = true;
   ticket->result = std::move(result);
+  note_work(lane, context_.clock->monotonic_us() - ticket->taken_us);
   if (lane.is_delivering) return;
   lane.is_delivering = true;
   while (!lane.tickets.empty() && lane.tickets.front()->is_done) {
@@ -619,16 +640,16 @@ void Engine::finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, Re
 }
 
 void Engine::pass_on(Lane& lane, Packet packet) {
-  std::shared_ptr<const std::function<void(const Packet&)>> tap;
+  std::shared_ptr<const Taps> taps;
   packet.stream = lane.stream->name;
   {
     const std::lock_guard lock(mutex_);
     const bool is_event_packet = is_event(packet);
     for (Lane* next : is_event_packet ? lane.event_next : lane.next) push(*next, packet);
-    if (is_event_packet || lane.is_leaf) tap = lane.stream->tap;
+    if (is_event_packet || lane.is_leaf) taps = lane.stream->taps;
     work_.notify_all();
   }
-  show(tap, packet);
+  show(taps, packet);
 }
 
 void Engine::wait() {
@@ -726,6 +747,18 @@ std::vector<StreamState> Engine::streams() const {
   return states;
 }
 
+std::vector<LaneState> Engine::lanes() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<LaneState> states;
+  for (const auto& unit : units_) {
+    for (const auto& lane : unit->lanes) {
+      states.push_back({unit->name, *lane->stream->name, lane->in_count, lane->out_count, lane->dropped_count,
+                        lane->failed_count, lane->queue.size(), unit->queue_max, lane->mean_ms, lane->worst_ms});
+    }
+  }
+  return states;
+}
+
 Status Engine::outcome() const {
   const std::lock_guard lock(mutex_);
   for (const auto& stream : streams_) {
@@ -764,11 +797,14 @@ MethodReply Engine::call_method(const std::string& name, const Json& parameters)
   }
 }
 
-void Engine::set_tap(const std::string& stream, std::function<void(const Packet&)> tap) {
+void Engine::set_tap(const std::string& stream, const std::string& name, std::function<void(const Packet&)> tap) {
   const std::lock_guard lock(mutex_);
   for (auto& candidate : streams_) {
     if (*candidate->name != stream) continue;
-    candidate->tap = tap ? std::make_shared<const std::function<void(const Packet&)>>(std::move(tap)) : nullptr;
+    auto taps = candidate->taps ? std::make_shared<Taps>(*candidate->taps) : std::make_shared<Taps>();
+    taps->erase(name);
+    if (tap) taps->emplace(name, std::move(tap));
+    candidate->taps = taps->empty() ? nullptr : std::move(taps);
   }
 }
 
@@ -777,6 +813,7 @@ void Engine::set_tap(const std::string& stream, std::function<void(const Packet&
 Result<std::unique_ptr<Executor>> Executor::make(const PipelineSpec& spec, const Catalog& catalog, Context context,
                                                  ExecutorOptions options) {
   context.pipeline_hash = spec.hash;
+  context.privacy = spec.privacy;
   auto engine = std::make_unique<Engine>(std::move(context), options);
   VERGE_CHECK(engine->build(spec, catalog));
   return std::unique_ptr<Executor>(std::move(engine));

@@ -34,6 +34,15 @@ struct StreamState {
   std::string error;   ///< Of the source, else of a stage or sink whose newest packet failed.
 };
 
+/// One stage's or sink's work for one stream.
+struct LaneState {
+  std::string stage, stream;
+  std::uint64_t in = 0, out = 0, dropped = 0, failed = 0;  ///< Packets.
+  std::size_t queue = 0, queue_max = 0;                    ///< Packets that wait; the bound.
+  double mean_ms = 0;   ///< From taking a packet to being done with it, over about the last 20.
+  double worst_ms = 0;  ///< Ever.
+};
+
 class Executor {
  public:
   /// Makes every source, stage and sink and opens them. Errors: the first one's, saying which; nothing runs then.
@@ -49,6 +58,9 @@ class Executor {
   /// True when wait() would return at once.
   virtual bool has_ended() const = 0;
   virtual std::vector<StreamState> streams() const = 0;
+  /// In the order of the pipeline, sinks last.
+  virtual std::vector<LaneState> lanes() const = 0;
+  virtual const Privacy& privacy() const = 0;
   /// Of a run that has ended: the error that ended a source, or of a stage or sink that could not close or do anything
   /// with any of its packets.
   virtual Status outcome() const = 0;
@@ -57,8 +69,8 @@ class Executor {
   /// 404 when nobody offers it.
   virtual MethodReply call_method(const std::string& name, const Json& parameters) = 0;
   /// While set, `tap` gets the last packet of each chain of this stream, and its events, from worker threads. Null
-  /// removes it.
-  virtual void set_tap(const std::string& stream, std::function<void(const Packet&)> tap) = 0;
+  /// removes it. Taps of different names do not touch each other.
+  virtual void set_tap(const std::string& stream, const std::string& name, std::function<void(const Packet&)> tap) = 0;
 };
 
 }  // namespace verge::pipeline

@@ -291,8 +291,8 @@ TEST_F(ExecutorTest, MethodsAreOfferedPerStream) {
 TEST_F(ExecutorTest, TheTapSeesTheLastPacketsAndTheEvents) {
   auto executor = make("{sources: {a: {kind: file, count: 20}}, stages: [event_each_ten, pass]}");
   std::atomic<int> rows{0}, events{0};
-  executor->set_tap("a", [&](const Packet& packet) { ++(payload_as<SensorRow>(packet) ? rows : events); });
-  executor->set_tap("nobody", [&](const Packet&) { ADD_FAILURE(); });
+  executor->set_tap("a", "test", [&](const Packet& packet) { ++(payload_as<SensorRow>(packet) ? rows : events); });
+  executor->set_tap("nobody", "test", [&](const Packet&) { ADD_FAILURE(); });
   executor->start();
   executor->wait();
   executor->stop();

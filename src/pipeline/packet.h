@@ -67,6 +67,13 @@ struct Fired {
   std::string track;  ///< Of the object it is about; empty when it is about the whole scene.
 };
 
+/// Where people are, found only so that they can be made unrecognisable: weaker boxes count, too, those of objects that
+/// nobody asked for, and those of the pictures just before. docs/evidence.md.
+struct People {
+  bool knows_persons = false, knows_faces = false;  ///< A model that knows such objects has looked.
+  std::vector<contract::Region> persons, faces;
+};
+
 struct Scene {
   std::shared_ptr<const Frame> frame;
   std::vector<Object> objects;
@@ -74,6 +81,7 @@ struct Scene {
   std::vector<Fired> fired;
   std::vector<Attribute> attributes;         ///< What classifiers say of the whole picture, the likeliest of each.
   std::shared_ptr<const std::string> model;  ///< Digest of the model that found the objects; null before detection.
+  People people;
 };
 
 /// Mono sound, -1..1. captured_us of the packet is the time of the first sample.

@@ -30,7 +30,8 @@ struct Item {
 /// Everything read, before checking.
 struct Draft {
   Json version = 1;
-  Json purpose;
+  Json purpose, privacy, evidence;
+  std::set<std::string> patched;  ///< Of privacy and evidence, those that the twin changed.
   std::vector<Item> sources, stages, sinks;
 };
 
@@ -132,7 +133,7 @@ class Reader {
   const YamlDocument& document_;
 };
 
-const std::vector<std::string> kTopKeys = {"purpose", "sinks", "sources", "stages", "version"};
+const std::vector<std::string> kTopKeys = {"evidence", "privacy", "purpose", "sinks", "sources", "stages", "version"};
 
 Result<Draft> read_file_part(const YamlDocument& document, const Reader& reader) {
   const Json& root = document.value;
@@ -146,6 +147,8 @@ Result<Draft> read_file_part(const YamlDocument& document, const Reader& reader)
   Draft draft;
   draft.version = root.value("version", Json(1));
   draft.purpose = root.value("purpose", Json());
+  draft.privacy = root.value("privacy", Json());
+  draft.evidence = root.value("evidence", Json());
   if (root.contains("sources")) {
     VERGE_CHECK(reader.read_sources(root["sources"], document.where("/sources"), false, draft.sources));
   }
@@ -212,6 +215,9 @@ Status apply_patch(Draft& draft, const Json& patch, const Reader& reader) {
       draft.version = value;
     } else if (key == "purpose") {
       draft.purpose = value;
+    } else if (key == "privacy" || key == "evidence") {
+      merge_patch(key == "privacy" ? draft.privacy : draft.evidence, value);
+      draft.patched.insert(key);
     } else if (key == "sources" || key == "stages" || key == "sinks") {
       std::vector<Item>& items = key == "sources" ? draft.sources : key == "stages" ? draft.stages : draft.sinks;
       if (value.is_object()) {
@@ -337,8 +343,8 @@ Status check_no_cycle(const PipelineSpec& spec, const std::vector<Item>& stages,
 
 class Checker {
  public:
-  Checker(const Catalog& catalog, const Reader& reader, const Draft& draft)
-      : catalog_(catalog), reader_(reader), draft_(draft) {}
+  Checker(const Catalog& catalog, const Reader& reader, const YamlDocument& document, const Draft& draft)
+      : catalog_(catalog), reader_(reader), document_(document), draft_(draft) {}
 
   Result<PipelineSpec> check(const std::string& file_name) {
     if (draft_.version != Json(1)) {
@@ -355,6 +361,7 @@ class Checker {
     VERGE_CHECK(add_sources(spec));
     VERGE_CHECK(add_stages(spec));
     VERGE_CHECK(add_sinks(spec));
+    VERGE_CHECK(add_privacy(spec));
     VERGE_CHECK(check_no_cycle(spec, draft_.stages, reader_));
     return spec;
   }
@@ -414,8 +421,21 @@ class Checker {
     return Done{};
   }
 
+  Status add_privacy(PipelineSpec& spec) const {
+    const WhereIs where = [this](const std::string& pointer) {
+      const std::string key = pointer.substr(1, pointer.find('/', 1) - 1);
+      return draft_.patched.contains(key) ? "twin: " + pointer : document_.where(pointer);
+    };
+    std::vector<std::string> sources;
+    for (const SourceSpec& source : spec.sources) sources.push_back(source.name);
+    VERGE_TRY(spec.privacy, read_privacy(draft_.privacy, sources, where));
+    VERGE_TRY(spec.evidence, read_evidence_settings(draft_.evidence, where));
+    return Done{};
+  }
+
   const Catalog& catalog_;
   const Reader& reader_;
+  const YamlDocument& document_;
   const Draft& draft_;
   std::vector<std::string> known_;
 };
@@ -423,6 +443,8 @@ class Checker {
 Json effective_of(const Draft& draft) {
   Json whole = {{"version", 1}, {"sources", Json::object()}, {"stages", Json::array()}, {"sinks", Json::array()}};
   if (!draft.purpose.is_null()) whole["purpose"] = draft.purpose;
+  if (!draft.privacy.is_null()) whole["privacy"] = draft.privacy;
+  if (!draft.evidence.is_null()) whole["evidence"] = draft.evidence;
   const auto with_kind = [](const Item& item) {
     Json body = item.options;
     body["kind"] = item.kind;
@@ -442,7 +464,7 @@ Result<PipelineSpec> parse_pipeline(std::string_view text, std::string_view file
   const Reader reader(document);
   VERGE_TRY(Draft draft, read_file_part(document, reader));
   VERGE_CHECK(apply_patch(draft, patch, reader));
-  VERGE_TRY(PipelineSpec spec, Checker(catalog, reader, draft).check(document.file_name + ":1:1"));
+  VERGE_TRY(PipelineSpec spec, Checker(catalog, reader, document, draft).check(document.file_name + ":1:1"));
   spec.effective = effective_of(draft);
   spec.hash = sha256_digest(to_text(spec.effective));
   return spec;

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "pipeline/privacy.h"
 #include "pipeline/stage.h"
 
 namespace verge::pipeline {
@@ -37,6 +38,8 @@ struct PipelineSpec {
   std::vector<SourceSpec> sources;
   std::vector<StageSpec> stages;
   std::vector<SinkSpec> sinks;
+  Privacy privacy;
+  EvidenceSettings evidence;
   Json effective = Json::object();  ///< The whole file after the merge.
   std::string hash;                 ///< "sha256:…" of the effective file's canonical JSON.
 };

@@ -121,6 +121,15 @@ TEST(PipelineFile, SaysWhereAndWhatIsAllowed) {
       {"another version", "version: 2\nsources: {a: {kind: camera, url: x}}\n", "version 2 is unknown"},
       {"no map", "- 1\n", "a pipeline file is a map"},
       {"an empty file", "", "a pipeline file is a map"},
+      {"another blur", head + "  - track\nprivacy: {blur: face}\n",
+       "p.yaml:5:11: blur is \"face\"; did you mean \"faces\"? Allowed: faces, none, people"},
+      {"a mask for nobody", head + "  - track\nprivacy: {mask: {gat: [[[0, 0], [1, 0], [1, 1]]]}}\n",
+       "p.yaml:5:18: no source is called \"gat\"; did you mean \"gate\"?"},
+      {"a mask of two corners", head + "  - track\nprivacy: {mask: {gate: [[[0, 0], [1, 0]]]}}\n",
+       "a polygon has 3 to 64 corners"},
+      {"a mask outside", head + "  - track\nprivacy: {mask: {gate: [[[0, 0], [1, 0], [1, 1.1]]]}}\n", "0 to 1"},
+      {"a typo in evidence", head + "  - track\nevidence: {day: 3}\n", "evidence has no option \"day\"; did you mean"},
+      {"no time at all", head + "  - track\nevidence: {days: 0}\n", "p.yaml:5:12: days is 0; give 0.01 to 3650"},
       {"stages as a map", "sources: {a: {kind: camera, url: x}}\nstages: {track: {}}\n",
        "p.yaml:2:1: stages is a list"},
   };
@@ -148,6 +157,31 @@ TEST(PipelineFile, TheTwinMergesOverTheFile) {
   EXPECT_NE(spec->hash, parse_pipeline(kGood, "p.yaml", catalog)->hash);
 }
 
+TEST(PipelineFile, PrivacyAndEvidenceHaveDefaultsAndTheTwinMayChangeThem) {
+  const Catalog catalog = make_catalog();
+  const auto plain = parse_pipeline(kGood, "p.yaml", catalog);
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->privacy.blur, Blur::people);
+  EXPECT_EQ(plain->evidence.days, 30);
+  const std::string text = std::string(kGood) +
+                           "privacy: {blur: faces, mask: {gate: [[[0, 0], [0.5, 0], [0.5, 1]]]}}\n"
+                           "evidence: {folder: kept, megabytes: 5}\n";
+  const Json patch = {{"privacy", {{"blur", "none"}}}, {"evidence", {{"days", 2}}}};
+  const auto spec = parse_pipeline(text, "p.yaml", catalog, patch);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->privacy.blur, Blur::none);
+  ASSERT_EQ(spec->privacy.masks.at("gate").size(), 1U);
+  EXPECT_EQ(spec->privacy.masks.at("gate")[0].size(), 3U);
+  EXPECT_EQ(spec->evidence.folder, "kept");
+  EXPECT_EQ(spec->evidence.megabytes, 5);
+  EXPECT_EQ(spec->evidence.days, 2);
+  EXPECT_NE(spec->hash, parse_pipeline(text, "p.yaml", catalog)->hash);
+  EXPECT_TRUE(may_leave("people", Blur::faces));
+  EXPECT_FALSE(may_leave("faces", Blur::people));
+  EXPECT_FALSE(may_leave("none", Blur::faces));
+  EXPECT_TRUE(may_leave("none", Blur::none));
+}
+
 TEST(PipelineFile, TwinMistakesNameTheTwin) {
   const Catalog catalog = make_catalog();
   const struct {
@@ -160,6 +194,8 @@ TEST(PipelineFile, TwinMistakesNameTheTwin) {
       {R"({"stages": [{"trak": {}}]})", "twin: /stages/0/trak: there is no stage \"trak\"; did you mean \"track\"?"},
       {R"({"sources": {"gate": {"fsp": 3}}})", "twin: /sources/gate/fsp: camera has no option \"fsp\""},
       {R"({"stage": {}})", "twin: /stage: unknown key \"stage\"; did you mean \"stages\"?"},
+      {R"({"privacy": {"blur": 3}})", "twin: /privacy/blur: blur is \"3\""},
+      {R"({"evidence": [1]})", "twin: /evidence: evidence is a map of options"},
       {R"({"sources": null})", "needs at least one source"},
       {R"([1])", "twin: /"},
       {R"({"stages": 5})", "twin: /stages: give a list"},

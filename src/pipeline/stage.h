@@ -19,6 +19,11 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "pipeline/packet.h"
+#include "pipeline/privacy.h"
+
+namespace verge::evidence {
+class Keeper;
+}
 
 namespace verge::pipeline {
 
@@ -39,6 +44,8 @@ struct Context {
   Metrics* metrics = nullptr;
   std::string device, module;  ///< Empty outside an agent.
   std::string pipeline_hash;
+  Privacy privacy;                                           ///< Of the whole pipeline.
+  evidence::Keeper* evidence = nullptr;                      ///< Where evidence is kept; null: nowhere.
   std::function<void(std::string name, Method)> add_method;  ///< Offers a direct method of the module.
 };
 
@@ -96,7 +103,12 @@ struct LiveFrame {
   Json header;
   std::string bytes;
 };
-using LiveRenderer = std::function<std::optional<LiveFrame>(const Packet& packet)>;
+struct LiveRequest {
+  Blur blur = Blur::people;
+  int width_max = 640;  ///< Pixels; wider pictures are made smaller.
+  int quality = 70;     ///< Of a JPEG, 1..100.
+};
+using LiveRenderer = std::function<std::optional<LiveFrame>(const Packet& packet, const LiveRequest& request)>;
 
 /// One option of a kind, for checking pipeline files and for `--help`.
 struct OptionInfo {
@@ -134,7 +146,7 @@ class Catalog {
   std::vector<std::string> source_names() const;
   std::vector<std::string> stage_names() const;  ///< Both kinds.
   std::vector<std::string> sink_names() const;
-  std::optional<LiveFrame> render(const Packet& packet) const;
+  std::optional<LiveFrame> render(const Packet& packet, const LiveRequest& request) const;
 
  private:
   std::map<std::string, Kind<Source>, std::less<>> sources_;

@@ -44,7 +44,7 @@ Result<std::unique_ptr<pipeline::Sink>> make_csv(const Json& options, const pipe
 /// JSON has no NaN: a missing reading becomes null.
 Json number(float value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-std::optional<pipeline::LiveFrame> render_row(const pipeline::Packet& packet) {
+std::optional<pipeline::LiveFrame> render_row(const pipeline::Packet& packet, const pipeline::LiveRequest&) {
   const auto row = pipeline::payload_as<pipeline::SensorRow>(packet);
   if (!row) return std::nullopt;
   Json reading = Json::array({packet.captured_us});

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "base/json.h"
+#include "vision/blur.h"
 #include "vision/heads/head_reader.h"
 #include "vision/model_stage.h"
 
@@ -53,18 +54,23 @@ Object to_object(const Detection& detection, Placement placement, const models::
 
 class SceneDetector final : public SceneAnalyser {
  public:
-  explicit SceneDetector(std::unique_ptr<Detector> detector)
+  SceneDetector(std::unique_ptr<Detector> detector, bool hides_people)
       : detector_(std::move(detector)),
+        hides_people_(hides_people),
         model_(std::make_shared<const std::string>(detector_->session().model_digest())) {}
 
-  Status analyse(const pipeline::Packet&, pipeline::Scene& scene) override {
-    VERGE_TRY(scene.objects, detector_->detect(*scene.frame));
+  Status analyse(const pipeline::Packet& packet, pipeline::Scene& scene) override {
+    pipeline::People people;
+    VERGE_TRY(scene.objects, detector_->detect(*scene.frame, hides_people_ ? &people : nullptr));
+    if (hides_people_) memory_.add(packet, people, scene.people);
     scene.model = model_;
     return Done{};
   }
 
  private:
   std::unique_ptr<Detector> detector_;
+  const bool hides_people_;
+  StreamsMemory memory_;
   std::shared_ptr<const std::string> model_;
 };
 
@@ -76,8 +82,9 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_detect_stage(const Json& opt
   VERGE_TRY(settings.overlap_max, threshold_option(options, "overlap_max"));
   VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
   VERGE_TRY(auto detector, Detector::make(std::move(model), settings));
-  return std::unique_ptr<pipeline::SharedStage>(
-      std::make_unique<ModelStage>("detect", std::make_unique<SceneDetector>(std::move(detector)), context));
+  return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>(
+      "detect", std::make_unique<SceneDetector>(std::move(detector), context.privacy.blur != pipeline::Blur::none),
+      context));
 }
 
 }  // namespace
@@ -90,13 +97,37 @@ Result<std::unique_ptr<Detector>> Detector::make(models::LoadedModel model, cons
   VERGE_TRY(detector->wanted_, indexes_of(options.labels, card));
   VERGE_TRY(const float score_min, threshold_of(card, "score", 0.4F));
   VERGE_TRY(const float overlap_max, threshold_of(card, "overlap", 0.5F));
+  for (std::size_t i = 0; i < card.labels.size(); ++i) {
+    if (is_person_label(card.labels[i])) detector->persons_.push_back(static_cast<int>(i));
+    if (is_face_label(card.labels[i])) detector->faces_.push_back(static_cast<int>(i));
+  }
   detector->score_min_ = options.score_min.value_or(score_min);
   detector->overlap_max_ = options.overlap_max.value_or(overlap_max);
   return detector;
 }
 
-Result<std::vector<Object>> Detector::detect(const pipeline::Frame& frame) {
+Status Detector::find_people(std::span<const inference::Tensor> outputs, Placement placement,
+                             pipeline::People& people) const {
+  // Boxes may overlap much: who stands behind someone is to be hidden, too.
+  constexpr float kHideOverlapMax = 0.8F;
+  const auto find = [&](const std::vector<int>& labels, bool& knows, std::vector<contract::Region>& boxes) -> Status {
+    if (labels.empty()) return Done{};
+    knows = true;
+    std::vector<Detection> found;
+    VERGE_CHECK(head_->decode(outputs, {labels, std::min(score_min_, kHideScoreMin)}, found));
+    std::erase_if(found, [](const Detection& detection) { return !is_box(detection); });
+    for (const Detection& detection : suppress_weaker(std::move(found), kHideOverlapMax)) {
+      boxes.push_back(to_object(detection, placement, model_->card()).box);
+    }
+    return Done{};
+  };
+  VERGE_CHECK(find(persons_, people.knows_persons, people.persons));
+  return find(faces_, people.knows_faces, people.faces);
+}
+
+Result<std::vector<Object>> Detector::detect(const pipeline::Frame& frame, pipeline::People* people) {
   VERGE_TRY(const PictureModel::Answer answer, model_->run(frame));
+  if (people != nullptr) VERGE_CHECK(find_people(answer.outputs, answer.placement, *people));
   std::vector<Detection> found;
   VERGE_CHECK(head_->decode(answer.outputs, {wanted_, score_min_}, found));
   std::erase_if(found, [](const Detection& detection) { return !is_box(detection); });

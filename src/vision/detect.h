@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "pipeline/stage.h"
 #include "vision/heads/box_head.h"
@@ -27,7 +28,10 @@ class Detector {
   /// Errors: invalid_argument when model and card do not fit, or a label is unknown.
   static Result<std::unique_ptr<Detector>> make(models::LoadedModel model, const DetectorOptions& options);
   /// Strongest first, boxes and points in parts of the picture; boxes end at its edges, points need not.
-  Result<std::vector<pipeline::Object>> detect(const pipeline::Frame& frame);
+  ///
+  /// people  gets where persons and faces are that the model knows, whichever labels are wanted, from kHideScoreMin on;
+  ///         may be null
+  Result<std::vector<pipeline::Object>> detect(const pipeline::Frame& frame, pipeline::People* people = nullptr);
   inference::Session& session() { return model_->session(); }
   const inference::Tensor& input() const { return model_->input(); }
 
@@ -37,7 +41,9 @@ class Detector {
   std::unique_ptr<PictureModel> model_;
   std::unique_ptr<BoxHead> head_;
   float score_min_ = 0, overlap_max_ = 0;
-  std::vector<int> wanted_;
+  std::vector<int> wanted_, persons_, faces_;  ///< Indexes into the card's labels, ascending.
+
+  Status find_people(std::span<const inference::Tensor> outputs, Placement placement, pipeline::People& people) const;
 };
 
 pipeline::Kind<pipeline::SharedStage> detect_kind();

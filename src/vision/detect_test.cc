@@ -72,6 +72,22 @@ TEST(Detector, LooksOnlyForItsLabels) {
   EXPECT_THAT(unknown.error().message, HasSubstr("knows no \"dog\"; it knows lamp, cat"));
 }
 
+TEST(Detector, PeopleAreFoundForHidingWhateverIsAskedFor) {
+  auto card = tiny_card();
+  card.labels = {"person", "cat"};
+  auto detector = make_detector(card, {.score_min = 0.99F, .overlap_max = {}, .labels = {"cat"}});
+  ASSERT_TRUE(detector);
+  pipeline::People people;
+  EXPECT_TRUE((*detector)->detect(*lamp_picture(), &people)->empty());
+  EXPECT_TRUE(people.knows_persons);
+  EXPECT_FALSE(people.knows_faces);
+  ASSERT_EQ(people.persons.size(), 1U);
+  EXPECT_NEAR(people.persons[0].left, 12.0 / 32, 0.01);
+  people = {};
+  ASSERT_TRUE((*make_detector(tiny_card()))->detect(*lamp_picture(), &people));
+  EXPECT_FALSE(people.knows_persons) << "a lamp is nobody";
+}
+
 TEST(Detector, TheCardsThresholdCanBeChanged) {
   auto card = tiny_card();
   card.thresholds = {{"score", 0.9}};

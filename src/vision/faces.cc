@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "pipeline/option_checks.h"
+#include "vision/blur.h"
 #include "vision/crop.h"
 #include "vision/model_stage.h"
 
@@ -22,15 +23,22 @@ class SceneFaces final : public SceneAnalyser {
         options_(std::move(options)),
         model_(std::make_shared<const std::string>(detector_->session().model_digest())) {}
 
-  Status analyse(const pipeline::Packet&, Scene& scene) override {
+  Status analyse(const pipeline::Packet& packet, Scene& scene) override {
     if (!scene.model) scene.model = model_;
-    return add_faces(*detector_, embedder_.get(), options_, scene);
+    const std::size_t before = scene.objects.size();
+    VERGE_CHECK(add_faces(*detector_, embedder_.get(), options_, scene));
+    // Looking within persons only, it says nothing about the rest of the picture.
+    pipeline::People people{.knows_faces = options_.within.empty(), .persons = {}, .faces = {}};
+    for (std::size_t i = before; i < scene.objects.size(); ++i) people.faces.push_back(scene.objects[i].box);
+    memory_.add(packet, people, scene.people);
+    return Done{};
   }
 
  private:
   std::unique_ptr<Detector> detector_;
   std::unique_ptr<Embedder> embedder_;
   FacesOptions options_;
+  StreamsMemory memory_;
   std::shared_ptr<const std::string> model_;
 };
 

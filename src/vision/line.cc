@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "vision/evidence_wish.h"
 
 namespace verge::vision {
 namespace {
@@ -17,8 +18,8 @@ double side_of(Point a, Point b, Point p) {
 
 class LineStage final : public pipeline::Stage {
  public:
-  LineStage(LineOptions options, pipeline::Context context)
-      : options_(options), counter_(std::move(options)), context_(std::move(context)) {}
+  LineStage(LineOptions options, EvidenceWish wish, pipeline::Context context)
+      : options_(options), counter_(std::move(options)), wish_(std::move(wish)), context_(std::move(context)) {}
 
   Status process(const Packet& packet, const pipeline::Emit& emit) override {
     const auto scene = pipeline::payload_as<Scene>(packet);
@@ -30,7 +31,7 @@ class LineStage final : public pipeline::Stage {
     take_ = scene->frame->take;
     const double aspect = static_cast<double>(scene->frame->width) / std::max(1, scene->frame->height);
     for (const auto& crossing : counter_.update(scene->objects, {packet.captured_us, packet.monotonic_us}, aspect)) {
-      emit(event_packet(packet, event_of(crossing, packet, *scene)));
+      emit(event_packet(packet, wish_.with_evidence(event_of(crossing, packet, *scene), packet, *scene)));
     }
     auto marked = std::make_shared<Scene>(*scene);
     marked->shapes.push_back(
@@ -54,6 +55,7 @@ class LineStage final : public pipeline::Stage {
 
   LineOptions options_;
   LineCounter counter_;
+  EvidenceWish wish_;
   pipeline::Context context_;
   std::optional<std::uint32_t> take_;
 };
@@ -114,13 +116,14 @@ pipeline::Kind<pipeline::Stage> line_kind() {
       .name = "line",
       .where = "vision/line.h",
       .summary = "Counts who walks over a line in the picture, in either direction.",
-      .options = {{"name", "text", "Of the line, as events and the picture show it.", fallback.name},
-                  {"points", "points", "Two ends [x, y], 0..1, x right, y down; their order decides what \"in\" is.",
-                   nullptr, true},
-                  {"margin", "number", "Nearer to the line an object is on no side; part of the picture's height.",
-                   fallback.margin},
-                  {"settle_s", "number", "A shorter visit to the other side is a wobble, seconds.", fallback.settle_s},
-                  {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}},
+      .options = EvidenceWish::added_to(
+          {{"name", "text", "Of the line, as events and the picture show it.", fallback.name},
+           {"points", "points", "Two ends [x, y], 0..1, x right, y down; their order decides what \"in\" is.", nullptr,
+            true},
+           {"margin", "number", "Nearer to the line an object is on no side; part of the picture's height.",
+            fallback.margin},
+           {"settle_s", "number", "A shorter visit to the other side is a wobble, seconds.", fallback.settle_s},
+           {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}}),
       .make = [](const Json& options, const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
         const Json& points = options["points"];
         if (points.size() != 2) return Error{ErrorCode::invalid_argument, "a line has two points"};
@@ -131,7 +134,9 @@ pipeline::Kind<pipeline::Stage> line_kind() {
         settings.margin = options["margin"].get<double>();
         settings.settle_s = options["settle_s"].get<double>();
         settings.forget_s = options["forget_s"].get<double>();
-        return std::unique_ptr<pipeline::Stage>(std::make_unique<LineStage>(std::move(settings), context));
+        VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
+        return std::unique_ptr<pipeline::Stage>(
+            std::make_unique<LineStage>(std::move(settings), std::move(wish), context));
       }};
 }
 

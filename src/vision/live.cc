@@ -108,6 +108,17 @@ std::vector<Plane> planes_of(const Frame& frame, int width, int height) {
   return {std::move(rgb)};
 }
 
+void hide(std::vector<Plane>& planes, PixelFormat format, const Hiding& hiding) {
+  const int step = format == PixelFormat::rgb24 ? 3 : 1;
+  for (Plane& plane : planes) {
+    for (int c = 0; c < step; ++c) {
+      const Channel channel{plane.bytes.data() + c, plane.width, plane.height, step, step * plane.width};
+      for (const Hiding::Area& area : hiding.areas) average_cells(channel, area.box, area.cells);
+      if (hiding.is_whole) average_cells(channel, {0, 0, 1, 1}, kWholeCells);
+    }
+  }
+}
+
 int compress(Compressor& out, const std::vector<Plane>& planes, PixelFormat format, int width, int height,
              int quality) {
   if (format == PixelFormat::yuv420) {
@@ -171,7 +182,7 @@ Json shapes_of(const pipeline::Scene& scene) {
 
 }  // namespace
 
-Result<std::string> to_jpeg(const Frame& frame, int width_max, int quality) {
+Result<std::string> to_jpeg(const Frame& frame, int width_max, int quality, const Hiding& hiding) {
   if (frame.width < 1 || frame.height < 1 || frame.planes[0] == nullptr || width_max < 1) {
     return Error{ErrorCode::invalid_argument, fmt::format("make a JPEG: {}x{} pixels", frame.width, frame.height)};
   }
@@ -179,16 +190,19 @@ Result<std::string> to_jpeg(const Frame& frame, int width_max, int quality) {
   const int height = std::max(1, static_cast<int>(static_cast<std::int64_t>(frame.height) * width / frame.width));
   Compressor out;
   if (out.handle == nullptr) return Error{ErrorCode::internal, std::string("make a JPEG: ") + tjGetErrorStr2(nullptr)};
-  if (compress(out, planes_of(frame, width, height), frame.format, width, height, quality) != 0) {
+  std::vector<Plane> planes = planes_of(frame, width, height);
+  hide(planes, frame.format, hiding);
+  if (compress(out, planes, frame.format, width, height, quality) != 0) {
     return Error{ErrorCode::internal, std::string("make a JPEG: ") + tjGetErrorStr2(out.handle)};
   }
   return std::string(reinterpret_cast<const char*>(out.bytes), out.count);
 }
 
-std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet) {
+std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet, const pipeline::LiveRequest& request) {
   const auto scene = pipeline::payload_as<pipeline::Scene>(packet);
   if (!scene || !scene->frame) return std::nullopt;
-  auto jpeg = to_jpeg(*scene->frame);
+  const Hiding hiding = hiding_of(scene->people, request.blur);
+  auto jpeg = to_jpeg(*scene->frame, request.width_max, request.quality, hiding);
   if (!jpeg) {
     log_error("live", jpeg.error());
     return std::nullopt;
@@ -200,7 +214,9 @@ std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet) {
                  {"width", scene->frame->width},
                  {"height", scene->frame->height},
                  {"objects", objects_of(*scene)},
-                 {"shapes", shapes_of(*scene)}};
+                 {"shapes", shapes_of(*scene)},
+                 {"privacy", {{"blur", pipeline::name_of(request.blur)}}}};
+  if (hiding.is_whole) live.header["privacy"]["whole"] = true;
   if (!scene->attributes.empty()) live.header["attributes"] = attributes_of(scene->attributes);
   live.bytes = *std::move(jpeg);
   return live;

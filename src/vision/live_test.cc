@@ -68,7 +68,7 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   pipeline::Packet packet;
   packet.captured_us = 77;
   packet.payload = std::shared_ptr<const pipeline::Scene>(scene);
-  const auto live = render_live(packet);
+  const auto live = render_live(packet, {});
   ASSERT_TRUE(live);
   EXPECT_EQ(live->header["kind"], "picture");
   EXPECT_EQ(live->header["captured_us"], 77);
@@ -82,7 +82,7 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   EXPECT_EQ(live->header["shapes"][0]["closed"], true);
   EXPECT_EQ(live->header["shapes"][0]["counts"]["inside"], 1);
   packet.payload = std::make_shared<const pipeline::SensorRow>();
-  EXPECT_FALSE(render_live(packet));
+  EXPECT_FALSE(render_live(packet, {}));
 }
 
 }  // namespace

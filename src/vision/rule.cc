@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "pipeline/nearest_word.h"
 #include "pipeline/option_checks.h"
+#include "vision/evidence_wish.h"
 
 namespace verge::vision {
 namespace {
@@ -26,10 +27,12 @@ struct Telling {
 
 class RuleStage final : public pipeline::Stage {
  public:
-  RuleStage(expression::Condition when, RuleOptions options, Telling telling, pipeline::Context context)
+  RuleStage(expression::Condition when, RuleOptions options, Telling telling, EvidenceWish wish,
+            pipeline::Context context)
       : name_(options.name),
         telling_(std::move(telling)),
         logic_(std::move(when), std::move(options)),
+        wish_(std::move(wish)),
         context_(std::move(context)),
         left_out_(context_.metrics->counter("verge_rule_left_out_total", "Events above the rule's limit per minute.",
                                             {{"stream", context_.stream}, {"rule", name_}})) {}
@@ -46,7 +49,10 @@ class RuleStage final : public pipeline::Stage {
     VERGE_TRY(const auto changes, logic_.update(*scene, {packet.captured_us, packet.monotonic_us}));
     left_out_.add(logic_.left_out() - left_out_before);
     for (const RuleLogic::Change& change : changes) {
-      if (!change.is_end || telling_.tells_end) emit(event_packet(packet, event_of(change, packet, *scene)));
+      if (change.is_end && !telling_.tells_end) continue;
+      auto event = event_of(change, packet, *scene);
+      if (!change.is_end) event = wish_.with_evidence(std::move(event), packet, *scene);
+      emit(event_packet(packet, std::move(event)));
     }
     emit(marked(packet, scene, changes));
     return Done{};
@@ -82,6 +88,7 @@ class RuleStage final : public pipeline::Stage {
   const std::string name_;
   const Telling telling_;
   RuleLogic logic_;
+  EvidenceWish wish_;
   pipeline::Context context_;
   Counter& left_out_;
   std::optional<std::uint32_t> take_;
@@ -109,8 +116,9 @@ Result<std::unique_ptr<pipeline::Stage>> make_rule(const Json& options, const pi
   telling.tells_end = options["tells_end"].get<bool>();
   telling.explanation = options.value("explanation", std::string());
   if (telling.explanation.empty()) telling.explanation = fmt::format("{}: {}", settings.name, when.text());
+  VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
   return std::unique_ptr<pipeline::Stage>(
-      std::make_unique<RuleStage>(std::move(when), std::move(settings), std::move(telling), context));
+      std::make_unique<RuleStage>(std::move(when), std::move(settings), std::move(telling), std::move(wish), context));
 }
 
 }  // namespace
@@ -205,7 +213,7 @@ pipeline::Kind<pipeline::Stage> rule_kind() {
       .name = "rule",
       .where = "vision/rule.h",
       .summary = "An event when a condition about objects or the scene holds.",
-      .options =
+      .options = EvidenceWish::added_to(
           {{"name", "text", "Of the rule, as events bear it.", fallback.name},
            {"when", "text", "The condition: \"label = 'person' AND dwell.press > 2\"; docs/rules.md.", nullptr, true},
            {"per", "text", "object: asked about each tracked object; scene: about the whole.", "object"},
@@ -217,7 +225,7 @@ pipeline::Kind<pipeline::Stage> rule_kind() {
            {"emit", "text", "Type of the event.", telling.type},
            {"severity", "text", "info, warning or alarm.", telling.severity},
            {"tells_end", "flag", "Another event, TYPE.ended with the duration, when it is over.", telling.tells_end},
-           {"explanation", "text", "A sentence for people; default: name and condition.", nullptr}},
+           {"explanation", "text", "A sentence for people; default: name and condition.", nullptr}}),
       .make = make_rule};
 }
 

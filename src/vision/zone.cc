@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
+#include "vision/evidence_wish.h"
 
 namespace verge::vision {
 namespace {
@@ -12,8 +13,8 @@ using pipeline::Scene;
 
 class ZoneStage final : public pipeline::Stage {
  public:
-  ZoneStage(ZoneOptions options, pipeline::Context context)
-      : options_(options), counter_(std::move(options)), context_(std::move(context)) {}
+  ZoneStage(ZoneOptions options, EvidenceWish wish, pipeline::Context context)
+      : options_(options), counter_(std::move(options)), wish_(std::move(wish)), context_(std::move(context)) {}
 
   Status process(const Packet& packet, const pipeline::Emit& emit) override {
     const auto scene = pipeline::payload_as<Scene>(packet);
@@ -24,7 +25,9 @@ class ZoneStage final : public pipeline::Stage {
     if (take_ != scene->frame->take) counter_.reset();
     take_ = scene->frame->take;
     const auto changes = counter_.update(scene->objects, {packet.captured_us, packet.monotonic_us});
-    for (const ZoneCounter::Change& change : changes) emit(event_packet(packet, event_of(change, packet, *scene)));
+    for (const ZoneCounter::Change& change : changes) {
+      emit(event_packet(packet, wish_.with_evidence(event_of(change, packet, *scene), packet, *scene)));
+    }
     Packet out = packet;
     out.payload = std::shared_ptr<const Scene>(marked(*scene));
     emit(std::move(out));
@@ -58,6 +61,7 @@ class ZoneStage final : public pipeline::Stage {
 
   ZoneOptions options_;
   ZoneCounter counter_;
+  EvidenceWish wish_;
   pipeline::Context context_;
   std::optional<std::uint32_t> take_;
 };
@@ -123,10 +127,11 @@ pipeline::Kind<pipeline::Stage> zone_kind() {
       .name = "zone",
       .where = "vision/zone.h",
       .summary = "Counts who is in an area of the picture and tells who comes and goes.",
-      .options = {{"name", "text", "Of the zone, as events and the picture show it.", fallback.name},
-                  {"polygon", "points", "Three or more corners [x, y], 0..1, x right, y down.", nullptr, true},
-                  {"settle_s", "number", "A change that lasts less is a wobble, seconds.", fallback.settle_s},
-                  {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}},
+      .options = EvidenceWish::added_to(
+          {{"name", "text", "Of the zone, as events and the picture show it.", fallback.name},
+           {"polygon", "points", "Three or more corners [x, y], 0..1, x right, y down.", nullptr, true},
+           {"settle_s", "number", "A change that lasts less is a wobble, seconds.", fallback.settle_s},
+           {"forget_s", "number", "An object unseen for longer is gone, seconds.", fallback.forget_s}}),
       .make = [](const Json& options, const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
         ZoneOptions settings;
         settings.name = options["name"].get<std::string>();
@@ -138,7 +143,9 @@ pipeline::Kind<pipeline::Stage> zone_kind() {
         if (settings.polygon.size() < 3) {
           return Error{ErrorCode::invalid_argument, "a polygon needs three corners or more"};
         }
-        return std::unique_ptr<pipeline::Stage>(std::make_unique<ZoneStage>(std::move(settings), context));
+        VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
+        return std::unique_ptr<pipeline::Stage>(
+            std::make_unique<ZoneStage>(std::move(settings), std::move(wish), context));
       }};
 }
 

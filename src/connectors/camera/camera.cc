@@ -5,6 +5,7 @@
 #include "connectors/camera/http_camera.h"
 #include "connectors/camera/live_camera.h"
 #include "connectors/camera/picture_folder.h"
+#include "connectors/camera/picture_mask.h"
 #include "connectors/camera/rtsp_camera.h"
 #include "connectors/camera/v4l2_camera.h"
 
@@ -70,8 +71,8 @@ std::unique_ptr<CameraLink> make_link(const CameraSettings& settings) {
   return make_v4l2_link(std::move(device), make_video_device());
 }
 
-Result<std::unique_ptr<pipeline::Source>> make_camera(const Json& options, const pipeline::Context& context,
-                                                      const Environment& environment) {
+Result<std::unique_ptr<pipeline::Source>> make_unmasked_camera(const Json& options, const pipeline::Context& context,
+                                                               const Environment& environment) {
   VERGE_TRY(const CameraSettings settings, read_settings(options, environment));
   if (settings.url.sort != CameraSort::path) {
     return make_live_camera({settings.url.shown, settings.silence_s}, make_link(settings), context);
@@ -83,6 +84,14 @@ Result<std::unique_ptr<pipeline::Source>> make_camera(const Json& options, const
     return make_picture_folder({path, settings.wish.fps_max, settings.loop, settings.pace}, context);
   }
   return make_film({path, settings.wish, settings.loop, settings.pace}, context);
+}
+
+Result<std::unique_ptr<pipeline::Source>> make_camera(const Json& options, const pipeline::Context& context,
+                                                      const Environment& environment) {
+  VERGE_TRY(auto source, make_unmasked_camera(options, context, environment));
+  const auto mask = context.privacy.masks.find(context.stream);
+  if (mask == context.privacy.masks.end()) return source;
+  return with_mask(std::move(source), PictureMask(mask->second));
 }
 
 }  // namespace
