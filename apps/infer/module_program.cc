@@ -67,7 +67,8 @@ ModuleProgram::ModuleProgram(Loop& loop, Metrics& metrics, const pipeline::Catal
             // The live view lives on the loop; frames of an old executor do no harm meanwhile.
             [this](std::shared_ptr<pipeline::Executor> executor) {
               loop_.post([this, executor = std::move(executor)] { live_.set_executor(executor); });
-            }) {}
+            }),
+      evidence_(catalog, system_clock()) {}
 
 ModuleProgram::~ModuleProgram() = default;
 
@@ -109,7 +110,10 @@ Status ModuleProgram::serve_metrics() {
 void ModuleProgram::start_module() {
   connectors::ModuleClient::Handlers handlers;
   handlers.desired = [this](const Json& desired) { apply_desired(desired); };
-  handlers.method = [this](const std::string& name, const Json& parameters) { return call_method(name, parameters); };
+  handlers.method = [this](const std::string& name, const Json& parameters,
+                           connectors::ModuleClient::MethodAnswer answer) {
+    call_method(name, parameters, std::move(answer));
+  };
   handlers.connection = [this](bool is_connected) {
     if (is_connected) reported_structure_ = nullptr;  // tell the new connection where we stand
   };
@@ -144,7 +148,13 @@ void ModuleProgram::end() {
   if (!status) loop_.stop();
 }
 
-pipeline::MethodReply ModuleProgram::call_method(const std::string& name, const Json& parameters) {
+void ModuleProgram::call_method(const std::string& name, const Json& parameters,
+                                connectors::ModuleClient::MethodAnswer answer) {
+  if (!connectors::EvidenceMethods::offers(name)) return answer(reply_at_once(name, parameters));
+  evidence_.call(name, parameters, {host_.executor(), host_.evidence()}, std::move(answer));
+}
+
+pipeline::MethodReply ModuleProgram::reply_at_once(const std::string& name, const Json& parameters) {
   if (name == "ping") return {200, {{"version", options_.version}}};
   if (name == "live.start") return live_.start(parameters);
   if (name == "live.stop") return live_.stop(parameters);

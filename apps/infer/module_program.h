@@ -10,6 +10,7 @@
 #include "base/http_server.h"
 #include "base/loop.h"
 #include "base/metrics.h"
+#include "connectors/evidence_methods.h"
 #include "connectors/live_sender.h"
 #include "connectors/module_client.h"
 #include "connectors/pipeline_host.h"
@@ -37,7 +38,8 @@ class ModuleProgram {
   void start_module();
   void watch_end();
   void end();
-  pipeline::MethodReply call_method(const std::string& name, const Json& parameters);
+  void call_method(const std::string& name, const Json& parameters, connectors::ModuleClient::MethodAnswer answer);
+  pipeline::MethodReply reply_at_once(const std::string& name, const Json& parameters);
   void apply_desired(const Json& desired);
   void report_if_due();
 
@@ -49,6 +51,7 @@ class ModuleProgram {
   std::unique_ptr<HttpServer> server_;
   connectors::LiveSender live_;
   connectors::PipelineHost host_;
+  connectors::EvidenceMethods evidence_;
   Json reported_structure_;
   std::int64_t reported_us_ = 0;
   bool is_ending_ = false;

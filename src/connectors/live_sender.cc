@@ -13,7 +13,7 @@ namespace {
 using pipeline::MethodReply;
 using pipeline::Packet;
 
-constexpr const char* kTap = "live";
+constexpr const char* kLiveTap = "live";
 
 MethodReply refuse(int status, std::string message) { return {status, {{"message", std::move(message)}}}; }
 
@@ -107,7 +107,7 @@ void LiveSender::attach(const std::string& stream, const std::shared_ptr<View>& 
     view->request.blur = executor_->privacy().blur;
     view->is_masked = executor_->privacy().masks.contains(stream);
   }
-  executor_->set_tap(stream, kTap, [view](const Packet& packet) { view->show(packet); });
+  executor_->set_tap(stream, kLiveTap, [view](const Packet& packet) { view->show(packet); });
 }
 
 MethodReply LiveSender::start(const Json& parameters) {
@@ -139,13 +139,13 @@ MethodReply LiveSender::start(const Json& parameters) {
 MethodReply LiveSender::stop(const Json& parameters) {
   auto stream = string_member(parameters.is_object() ? parameters : Json::object(), "stream");
   if (!stream || stream->empty()) return refuse(400, "live.stop needs {\"stream\": \"name\"}");
-  if (views_.erase(*stream) > 0 && executor_) executor_->set_tap(*stream, kTap, nullptr);
+  if (views_.erase(*stream) > 0 && executor_) executor_->set_tap(*stream, kLiveTap, nullptr);
   return {200, Json::object()};
 }
 
 void LiveSender::set_executor(std::shared_ptr<pipeline::Executor> executor) {
   if (executor_) {
-    for (const auto& [stream, view] : views_) executor_->set_tap(stream, kTap, nullptr);
+    for (const auto& [stream, view] : views_) executor_->set_tap(stream, kLiveTap, nullptr);
   }
   executor_ = std::move(executor);
   for (const auto& [stream, view] : views_) attach(stream, view);
@@ -155,7 +155,7 @@ void LiveSender::tick() {
   const std::int64_t now_us = clock_.monotonic_us();
   std::erase_if(views_, [&](const auto& view) {
     if (view.second->end_us > now_us) return false;
-    if (executor_) executor_->set_tap(view.first, kTap, nullptr);
+    if (executor_) executor_->set_tap(view.first, kLiveTap, nullptr);
     return true;
   });
 }

@@ -302,14 +302,22 @@ struct ModuleClient::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void on_method(const contract::MethodRequest& request, std::string_view payload) {
-    pipeline::MethodReply reply{404, {{"message", "this module offers no methods"}}};
+    const auto answer = [this](const std::string& id, const pipeline::MethodReply& reply) {
+      publish_now(contract::method_response_topic(reply.status, id), to_text(reply.payload), 1);
+    };
     auto parameters = payload.empty() ? Result<Json>(Json()) : parse_json(payload);
-    if (!parameters) {
-      reply = {400, {{"message", parameters.error().message}}};
-    } else if (handlers.method) {
-      reply = handlers.method(request.name, *parameters);
-    }
-    publish_now(contract::method_response_topic(reply.status, request.request_id), to_text(reply.payload), 1);
+    if (!parameters) return answer(request.request_id, {400, {{"message", parameters.error().message}}});
+    if (!handlers.method) return answer(request.request_id, {404, {{"message", "this module offers no methods"}}});
+    handlers.method(request.name, *parameters,
+                    [weak = weak_from_this(), &on_loop = loop, id = request.request_id, answer](auto reply) {
+                      if (on_loop.is_loop_thread()) {
+                        if (auto self = weak.lock(); self && !self->is_stopped) answer(id, reply);
+                        return;
+                      }
+                      on_loop.post([weak, id, answer, reply = std::move(reply)] {
+                        if (auto self = weak.lock(); self && !self->is_stopped) answer(id, reply);
+                      });
+                    });
   }
 
   void publish_now(const std::string& topic, const std::string& payload, std::uint8_t qos) {

@@ -45,10 +45,12 @@ struct ModuleClientOptions {
 
 class ModuleClient {
  public:
+  using MethodAnswer = std::function<void(pipeline::MethodReply)>;
   struct Handlers {
     /// The whole desired properties, after each connection and each change; "$version" included.
     std::function<void(const Json& desired)> desired;
-    std::function<pipeline::MethodReply(const std::string& name, const Json& parameters)> method;
+    /// Answers once, at once or later, from any thread.
+    std::function<void(const std::string& name, const Json& parameters, MethodAnswer answer)> method;
     std::function<void(bool is_connected)> connection;
   };
   using OnMessage = std::function<void(std::string_view topic, std::string_view payload)>;

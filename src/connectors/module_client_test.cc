@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <thread>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -237,8 +238,13 @@ TEST_F(ModuleClientTest, FollowsTheTwinAndReports) {
 
 TEST_F(ModuleClientTest, AnswersMethods) {
   ModuleClient::Handlers handlers;
-  handlers.method = [](const std::string& name, const Json& parameters) {
-    return pipeline::MethodReply{name == "ping" ? 200 : 404, {{"heard", parameters}}};
+  std::jthread later;
+  handlers.method = [&](const std::string& name, const Json& parameters, ModuleClient::MethodAnswer answer) {
+    if (name == "slow") {
+      later = std::jthread([answer = std::move(answer)] { answer({202, {{"heard", "late"}}}); });
+      return;
+    }
+    answer({name == "ping" ? 200 : 404, {{"heard", parameters}}});
   };
   start(std::move(handlers));
   gateway_.publish_to_module("$iothub/methods/POST/ping/?$rid=5", R"({"n": 1})");
@@ -249,6 +255,9 @@ TEST_F(ModuleClientTest, AnswersMethods) {
   EXPECT_EQ(gateway_.method_answers[0].payload, R"({"heard":{"n":1}})");
   EXPECT_EQ(gateway_.method_answers[1].topic, "$iothub/methods/res/404/?$rid=6");
   EXPECT_EQ(gateway_.method_answers[2].topic, "$iothub/methods/res/400/?$rid=7");
+  gateway_.publish_to_module("$iothub/methods/POST/slow/?$rid=8", "");
+  wait_until([&] { return gateway_.method_answers.size() == 4; });
+  EXPECT_EQ(gateway_.method_answers[3].topic, "$iothub/methods/res/202/?$rid=8");
 }
 
 TEST_F(ModuleClientTest, SensorRowsGoInAndOutOnPlainTopics) {
