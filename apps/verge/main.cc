@@ -17,6 +17,7 @@ int main(int count, char** words) {
   verge::cli::add_machine_commands(app, context);
   verge::cli::add_fleet_commands(app, context);
   verge::cli::add_message_commands(app, context);
+  verge::cli::add_evidence_commands(app, context);
   verge::cli::add_model_commands(app, context);
   verge::cli::add_package_commands(app, context);
   return verge::cli::run_app(app, context, count, words);

@@ -23,6 +23,7 @@ class CommandLineTest : public testing::Test {
     add_machine_commands(app_, context_);
     add_fleet_commands(app_, context_);
     add_message_commands(app_, context_);
+    add_evidence_commands(app_, context_);
     add_model_commands(app_, context_);
     add_package_commands(app_, context_);
   }
