@@ -56,6 +56,7 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(av_frame_get_buffer);
   VERGE_LOOK_UP(av_free);
   VERGE_LOOK_UP(av_log_set_level);
+  VERGE_LOOK_UP(av_malloc);
   VERGE_LOOK_UP(av_opt_get);
   VERGE_LOOK_UP(av_pix_fmt_desc_get);
   VERGE_LOOK_UP(av_rescale);
@@ -65,6 +66,8 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   file = &files.avcodec;
   VERGE_TRY(library, open_media_file(*file));
   VERGE_LOOK_UP(av_packet_alloc);
+  VERGE_LOOK_UP(av_new_packet);
+  VERGE_LOOK_UP(av_packet_clone);
   VERGE_LOOK_UP(av_packet_free);
   VERGE_LOOK_UP(av_packet_unref);
   VERGE_LOOK_UP(avcodec_alloc_context3);
@@ -73,6 +76,9 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(avcodec_flush_buffers);
   VERGE_LOOK_UP(avcodec_free_context);
   VERGE_LOOK_UP(avcodec_open2);
+  VERGE_LOOK_UP(avcodec_parameters_alloc);
+  VERGE_LOOK_UP(avcodec_parameters_copy);
+  VERGE_LOOK_UP(avcodec_parameters_free);
   VERGE_LOOK_UP(avcodec_parameters_to_context);
   VERGE_LOOK_UP(avcodec_receive_frame);
   VERGE_LOOK_UP(avcodec_send_packet);
@@ -83,11 +89,19 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(av_guess_frame_rate);
   VERGE_LOOK_UP(av_read_frame);
   VERGE_LOOK_UP(av_seek_frame);
+  VERGE_LOOK_UP(av_write_frame);
+  VERGE_LOOK_UP(av_write_trailer);
   VERGE_LOOK_UP(avformat_alloc_context);
+  VERGE_LOOK_UP(avformat_alloc_output_context2);
   VERGE_LOOK_UP(avformat_close_input);
   VERGE_LOOK_UP(avformat_find_stream_info);
+  VERGE_LOOK_UP(avformat_free_context);
+  VERGE_LOOK_UP(avformat_new_stream);
   VERGE_LOOK_UP(avformat_open_input);
+  VERGE_LOOK_UP(avformat_write_header);
+  VERGE_LOOK_UP(avio_alloc_context);
   VERGE_LOOK_UP(avio_closep);
+  VERGE_LOOK_UP(avio_context_free);
   VERGE_LOOK_UP(avio_open2);
   VERGE_LOOK_UP(avio_read_partial);
 

@@ -30,6 +30,7 @@ struct FfmpegLibrary {
   decltype(&::av_frame_get_buffer) av_frame_get_buffer = nullptr;
   decltype(&::av_free) av_free = nullptr;
   decltype(&::av_log_set_level) av_log_set_level = nullptr;
+  decltype(&::av_malloc) av_malloc = nullptr;
   decltype(&::av_opt_get) av_opt_get = nullptr;
   decltype(&::av_pix_fmt_desc_get) av_pix_fmt_desc_get = nullptr;
   decltype(&::av_rescale) av_rescale = nullptr;
@@ -37,6 +38,8 @@ struct FfmpegLibrary {
   decltype(&::av_strerror) av_strerror = nullptr;
 
   decltype(&::av_packet_alloc) av_packet_alloc = nullptr;
+  decltype(&::av_new_packet) av_new_packet = nullptr;
+  decltype(&::av_packet_clone) av_packet_clone = nullptr;
   decltype(&::av_packet_free) av_packet_free = nullptr;
   decltype(&::av_packet_unref) av_packet_unref = nullptr;
   decltype(&::avcodec_alloc_context3) avcodec_alloc_context3 = nullptr;
@@ -45,6 +48,9 @@ struct FfmpegLibrary {
   decltype(&::avcodec_flush_buffers) avcodec_flush_buffers = nullptr;
   decltype(&::avcodec_free_context) avcodec_free_context = nullptr;
   decltype(&::avcodec_open2) avcodec_open2 = nullptr;
+  decltype(&::avcodec_parameters_alloc) avcodec_parameters_alloc = nullptr;
+  decltype(&::avcodec_parameters_copy) avcodec_parameters_copy = nullptr;
+  decltype(&::avcodec_parameters_free) avcodec_parameters_free = nullptr;
   decltype(&::avcodec_parameters_to_context) avcodec_parameters_to_context = nullptr;
   decltype(&::avcodec_receive_frame) avcodec_receive_frame = nullptr;
   decltype(&::avcodec_send_packet) avcodec_send_packet = nullptr;
@@ -53,11 +59,19 @@ struct FfmpegLibrary {
   decltype(&::av_guess_frame_rate) av_guess_frame_rate = nullptr;
   decltype(&::av_read_frame) av_read_frame = nullptr;
   decltype(&::av_seek_frame) av_seek_frame = nullptr;
+  decltype(&::av_write_frame) av_write_frame = nullptr;
+  decltype(&::av_write_trailer) av_write_trailer = nullptr;
   decltype(&::avformat_alloc_context) avformat_alloc_context = nullptr;
+  decltype(&::avformat_alloc_output_context2) avformat_alloc_output_context2 = nullptr;
   decltype(&::avformat_close_input) avformat_close_input = nullptr;
   decltype(&::avformat_find_stream_info) avformat_find_stream_info = nullptr;
+  decltype(&::avformat_free_context) avformat_free_context = nullptr;
+  decltype(&::avformat_new_stream) avformat_new_stream = nullptr;
   decltype(&::avformat_open_input) avformat_open_input = nullptr;
+  decltype(&::avformat_write_header) avformat_write_header = nullptr;
+  decltype(&::avio_alloc_context) avio_alloc_context = nullptr;
   decltype(&::avio_closep) avio_closep = nullptr;
+  decltype(&::avio_context_free) avio_context_free = nullptr;
   decltype(&::avio_open2) avio_open2 = nullptr;
   decltype(&::avio_read_partial) avio_read_partial = nullptr;
 
@@ -75,6 +89,7 @@ struct FfmpegFree {
   void operator()(AVPacket* packet) const { ffmpeg->av_packet_free(&packet); }
   void operator()(AVIOContext* io) const { ffmpeg->avio_closep(&io); }
   void operator()(SwsContext* context) const { ffmpeg->sws_freeContext(context); }
+  void operator()(AVCodecParameters* parameters) const { ffmpeg->avcodec_parameters_free(&parameters); }
 };
 template <class T>
 using FfmpegOwned = std::unique_ptr<T, FfmpegFree>;

@@ -66,6 +66,10 @@ Status Store::add_shelf(const Shelf& shelf) {
   if (!is_folder_name(shelf.name)) {
     return Error{ErrorCode::invalid_argument, fmt::format("keep evidence: \"{}\" is no folder's name", shelf.name)};
   }
+  {
+    const std::lock_guard lock(mutex_);
+    if (find_shelf(shelf.name) != nullptr) return Done{};
+  }
   auto kept = std::make_unique<Kept>();
   kept->shelf = shelf;
   kept->bytes_gauge = &metrics_.gauge("verge_evidence_bytes", "Kept evidence.", {{"shelf", shelf.name}});

@@ -188,7 +188,7 @@ TEST_F(EvidenceWishTest, AClipIsOrderedAndItsEventFollows) {
     }
   } maker;
   EXPECT_TRUE(Json::parse(event_with("clip").extension_json).contains("evidence_error")) << "nobody makes clips yet";
-  EXPECT_EQ(keeper_.ring_s("gate"), 4);
+  EXPECT_EQ(keeper_.ring_s("gate"), 6);
   keeper_.attach("gate", maker);
   const auto event = event_with("snapshot+clip");
   EXPECT_EQ(event.evidence.size(), 1U);

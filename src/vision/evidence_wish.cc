@@ -71,7 +71,8 @@ Result<EvidenceWish> EvidenceWish::read(const Json& given, const pipeline::Conte
   wish.before_s_ = options["before_s"].get<double>();
   wish.after_s_ = options["after_s"].get<double>();
   wish.context_ = context;
-  if (wish.has_clip_ && context.evidence != nullptr) context.evidence->want_ring(context.stream, wish.before_s_);
+  // A little more than asked for: an event comes some time after the picture that it is about.
+  if (wish.has_clip_ && context.evidence != nullptr) context.evidence->want_ring(context.stream, wish.before_s_ + 2);
   return wish;
 }
 

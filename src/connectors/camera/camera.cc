@@ -1,5 +1,8 @@
 #include "connectors/camera/camera.h"
 
+#include <algorithm>
+#include <fmt/format.h>
+
 #include "base/json.h"
 #include "connectors/camera/film.h"
 #include "connectors/camera/http_camera.h"
@@ -8,6 +11,7 @@
 #include "connectors/camera/picture_mask.h"
 #include "connectors/camera/rtsp_camera.h"
 #include "connectors/camera/v4l2_camera.h"
+#include "pipeline/nearest_word.h"
 
 namespace verge::connectors {
 namespace {
@@ -16,19 +20,24 @@ constexpr double kFpsMax = 1000;
 constexpr double kSilenceMin_s = 0.5, kSilenceMax_s = 3600;
 
 std::vector<pipeline::OptionInfo> camera_options() {
-  return {{"url", "text",
-           "Path of a film or of a folder of JPEG and PNG pictures, relative to the pipeline file; rtsp://, rtsps://, "
-           "http:// or https:// of a camera; /dev/videoN. ${NAME}: an environment variable.",
-           nullptr, true},
-          {"fps", "number",
-           "At most so many pictures a second, evenly; 0: all. What is not needed for them is not decoded. A folder's "
-           "pace; how often a snapshot is asked for (0: once a second).",
-           0},
-          {"loop", "flag", "Film, folder: begin again at the end.", false},
-          {"pace", "flag", "Film, folder: at its own speed, dropping late pictures; false: as fast as possible.", true},
-          {"keyframes_only", "flag", "Only pictures that need no other; the camera says how often they come.", false},
-          {"transport", "text", "RTSP: tcp, or udp.", "tcp"},
-          {"silence_s", "number", "Live cameras: connect again after so long without a picture, 0.5 to 3600.", 3}};
+  return {
+      {"url", "text",
+       "Path of a film or of a folder of JPEG and PNG pictures, relative to the pipeline file; rtsp://, rtsps://, "
+       "http:// or https:// of a camera; /dev/videoN. ${NAME}: an environment variable.",
+       nullptr, true},
+      {"fps", "number",
+       "At most so many pictures a second, evenly; 0: all. What is not needed for them is not decoded. A folder's "
+       "pace; how often a snapshot is asked for (0: once a second).",
+       0},
+      {"loop", "flag", "Film, folder: begin again at the end.", false},
+      {"pace", "flag", "Film, folder: at its own speed, dropping late pictures; false: as fast as possible.", true},
+      {"keyframes_only", "flag", "Only pictures that need no other; the camera says how often they come.", false},
+      {"transport", "text", "RTSP: tcp, or udp.", "tcp"},
+      {"silence_s", "number", "Live cameras: connect again after so long without a picture, 0.5 to 3600.", 3},
+      {"evidence_url", "text",
+       "RTSP: another stream of the same camera, of which clips and recordings are made; `url` is analysed.", nullptr},
+      {"record", "object",
+       "Keeps all that comes, as MP4: {days: 7, megabytes: 10000, segment_s: 60}; docs/evidence.md.", nullptr}};
 }
 
 struct CameraSettings {
@@ -36,10 +45,42 @@ struct CameraSettings {
   PictureWish wish;
   bool loop, pace, is_udp;
   double silence_s;
+  std::optional<CameraUrl> evidence_url;
+  std::optional<RecordWish> record;
 };
 
 Error camera_mistake(const CameraUrl& url, std::string_view what) {
   return Error{ErrorCode::invalid_argument, "open camera " + url.shown + ": " + std::string(what)};
+}
+
+Result<std::optional<RecordWish>> read_record(const Json& options, const CameraUrl& url) {
+  if (!options.contains("record") || options["record"].is_null()) return std::optional<RecordWish>();
+  const Json& given = options["record"];
+  if (!given.is_object()) return camera_mistake(url, "record must be a map: {days: 7, megabytes: 10000}");
+  RecordWish wish;
+  struct Member {
+    const char* name;
+    double* value;
+    double least, most;
+  };
+  const Member members[] = {{"days", &wish.days, 0.01, 3650},
+                            {"megabytes", &wish.megabytes, 10, 100'000'000},
+                            {"segment_s", &wish.segment_s, 5, 3600}};
+  std::vector<std::string> names;
+  for (const Member& member : members) names.emplace_back(member.name);
+  for (const auto& [key, value] : given.items()) {
+    const auto* member = std::ranges::find(members, key, [](const Member& known) { return std::string(known.name); });
+    if (member == std::end(members)) {
+      return camera_mistake(url, fmt::format("record has no option \"{}\"{}", key, pipeline::suggestion(key, names)));
+    }
+    const bool fits = value.is_number() && value.get<double>() >= member->least && value.get<double>() <= member->most;
+    if (!fits) {
+      return camera_mistake(url, fmt::format("record: {} is {}; give {:g} to {:g}", key, verge::to_text(value),
+                                             member->least, member->most));
+    }
+    *member->value = value.get<double>();
+  }
+  return std::optional(wish);
 }
 
 Result<CameraSettings> read_settings(const Json& options, const Environment& environment) {
@@ -58,6 +99,13 @@ Result<CameraSettings> read_settings(const Json& options, const Environment& env
   if (!(settings.silence_s >= kSilenceMin_s && settings.silence_s <= kSilenceMax_s)) {
     return camera_mistake(settings.url, "silence_s must be 0.5 to 3600");
   }
+  VERGE_TRY(settings.record, read_record(options, settings.url));
+  if (options.contains("evidence_url") && !options["evidence_url"].is_null()) {
+    VERGE_TRY(settings.evidence_url, read_camera_url(options["evidence_url"].get<std::string>(), environment));
+    if (settings.url.sort == CameraSort::path || settings.evidence_url->sort != CameraSort::rtsp) {
+      return camera_mistake(settings.url, "evidence_url is an rtsp:// or rtsps:// stream of a live camera");
+    }
+  }
   return settings;
 }
 
@@ -75,7 +123,15 @@ Result<std::unique_ptr<pipeline::Source>> make_unmasked_camera(const Json& optio
                                                                const Environment& environment) {
   VERGE_TRY(const CameraSettings settings, read_settings(options, environment));
   if (settings.url.sort != CameraSort::path) {
-    return make_live_camera({settings.url.shown, settings.silence_s}, make_link(settings), context);
+    const bool has_other = settings.evidence_url.has_value();
+    auto live = make_live_camera(
+        {settings.url.shown, settings.silence_s, !has_other, has_other ? std::nullopt : settings.record},
+        make_link(settings), context);
+    if (!has_other) return live;
+    auto link = make_rtsp_link({settings.evidence_url->url, {}, settings.is_udp, true});
+    return with_kept_stream(std::move(live),
+                            make_live_camera({settings.evidence_url->shown, settings.silence_s, true, settings.record},
+                                             std::move(link), context));
   }
   const auto path = context.folder / settings.url.url;
   std::error_code ignored;
@@ -83,7 +139,7 @@ Result<std::unique_ptr<pipeline::Source>> make_unmasked_camera(const Json& optio
     if (settings.wish.keyframes_only) return camera_mistake(settings.url, "a folder of pictures has only key frames");
     return make_picture_folder({path, settings.wish.fps_max, settings.loop, settings.pace}, context);
   }
-  return make_film({path, settings.wish, settings.loop, settings.pace}, context);
+  return make_film({path, settings.wish, settings.loop, settings.pace, settings.record}, context);
 }
 
 Result<std::unique_ptr<pipeline::Source>> make_camera(const Json& options, const pipeline::Context& context,
@@ -91,6 +147,13 @@ Result<std::unique_ptr<pipeline::Source>> make_camera(const Json& options, const
   VERGE_TRY(auto source, make_unmasked_camera(options, context, environment));
   const auto mask = context.privacy.masks.find(context.stream);
   if (mask == context.privacy.masks.end()) return source;
+  if (options.contains("record") && !options["record"].is_null()) {
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("open camera \"{}\": a masked camera cannot be recorded, since what it sends is kept as it "
+                    "comes; remove `record`, or the mask",
+                    context.stream)};
+  }
   return with_mask(std::move(source), PictureMask(mask->second));
 }
 

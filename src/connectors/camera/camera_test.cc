@@ -50,12 +50,21 @@ TEST_F(CameraKindTest, TakesWhateverTheUrlNames) {
               {{{"url", "pictures"}, {"fps", 2}}, true},
               {{{"url", "rtsp://me:${SECRET}@gate/1"}, {"transport", "udp"}, {"keyframes_only", true}}, true},
               {{{"url", "https://gate/snap.jpg"}, {"fps", 0.1}}, true},
+              {{{"url", "rtsp://gate/sub"}, {"evidence_url", "rtsp://gate/main"}, {"record", {{"days", 2}}}}, true},
               {{{"url", "/dev/video0"}, {"silence_s", 10}}, true}};
   for (const auto& row : rows) {
     const auto source = make(row.options);
     ASSERT_TRUE(source) << row.options << source.error().message;
     EXPECT_EQ((*source)->is_live(), row.is_live) << row.options;
   }
+}
+
+TEST_F(CameraKindTest, AMaskedCameraIsNotRecorded) {
+  context_.privacy.masks["gate"] = {{{0, 0}, {1, 0}, {1, 1}}};
+  EXPECT_TRUE(make({{"url", "rtsp://gate/1"}}));
+  const auto source = make({{"url", "rtsp://gate/1"}, {"record", Json::object()}});
+  ASSERT_FALSE(source);
+  EXPECT_THAT(source.error().message, HasSubstr("a masked camera cannot be recorded"));
 }
 
 TEST_F(CameraKindTest, RefusesWithoutTellingSecrets) {
@@ -66,7 +75,11 @@ TEST_F(CameraKindTest, RefusesWithoutTellingSecrets) {
               {{{"url", "rtsp://me:${UNKNOWN}@gate/1"}}, "UNKNOWN is not set"},
               {{{"url", "rtsp://me:${SECRET}@gate/1"}, {"transport", "carrier pigeon"}}, "tcp or udp"},
               {{{"url", "rtsp://me:hush@gate/1"}, {"fps", -1}}, "fps must be 0 to 1000"},
-              {{{"url", "rtsp://me:hush@gate/1"}, {"silence_s", 0}}, "silence_s must be"}};
+              {{{"url", "rtsp://me:hush@gate/1"}, {"silence_s", 0}}, "silence_s must be"},
+              {{{"url", "rtsp://me:hush@gate/1"}, {"evidence_url", "film.avi"}}, "evidence_url is an rtsp://"},
+              {{{"url", "film.avi"}, {"evidence_url", "rtsp://gate/2"}}, "evidence_url is an rtsp://"},
+              {{{"url", "rtsp://gate/1"}, {"record", {{"day", 1}}}}, "no option \"day\"; did you mean \"days\"?"},
+              {{{"url", "rtsp://gate/1"}, {"record", {{"segment_s", 1}}}}, "segment_s is 1; give 5 to 3600"}};
   for (const auto& row : rows) {
     const auto source = make(row.options);
     ASSERT_FALSE(source) << row.options;

@@ -72,8 +72,13 @@ class FfmpegReader final : public FilmReader {
     first_us_.reset();
     last_us_ = -1;
     stream_end_us_ = 0;
+    tap_first_us_.reset();
     return Done{};
   }
+
+  void set_tap(PacketTap tap) override { tap_ = std::move(tap); }
+  const AVCodecParameters& parameters() const override { return *format_->streams[stream_]->codecpar; }
+  AVRational time_base() const override { return format_->streams[stream_]->time_base; }
 
  private:
   Error failure(ErrorCode code, std::string_view words) const {
@@ -90,11 +95,22 @@ class FfmpegReader final : public FilmReader {
       const bool is_ours = packet_->stream_index == stream_;
       if (is_ours) {
         note_end(*packet_);
+        if (tap_) show_packet(*packet_);
         decoder_->put(packet_.get());
       }
       ffmpeg_.av_packet_unref(packet_.get());
       if (is_ours) return;
     }
+  }
+
+  void show_packet(const AVPacket& packet) {
+    const std::int64_t stamp = packet.dts != AV_NOPTS_VALUE ? packet.dts : packet.pts;
+    const std::int64_t stream_us = stamp == AV_NOPTS_VALUE
+                                       ? tap_us_ + step_us_
+                                       : ffmpeg_.av_rescale_q(stamp, time_base(), AVRational{1, 1'000'000});
+    if (!tap_first_us_) tap_first_us_ = stream_us;
+    tap_us_ = stream_us;
+    tap_(packet, stream_us - *tap_first_us_);
   }
 
   void note_end(const AVPacket& packet) {
@@ -120,6 +136,9 @@ class FfmpegReader final : public FilmReader {
   FfmpegOwned<AVPacket> packet_;
   std::unique_ptr<PictureDecoder> decoder_;
   int stream_ = -1;
+  PacketTap tap_;
+  std::optional<std::int64_t> tap_first_us_;
+  std::int64_t tap_us_ = 0;
   std::optional<std::int64_t> first_us_;
   std::int64_t last_us_ = -1, stream_end_us_ = 0, step_us_ = 40'000;
 };
@@ -128,6 +147,7 @@ class FilmSource final : public pipeline::Source {
  public:
   FilmSource(FilmOptions options, const pipeline::Context& context)
       : options_(std::move(options)),
+        context_(context),
         clock_(context.clock == nullptr ? system_clock() : *context.clock),
         restart_(clock_),
         counters_(*context.metrics, context.stream),
@@ -138,6 +158,7 @@ class FilmSource final : public pipeline::Source {
 
   Status open() override {
     VERGE_TRY(reader_, FilmReader::open(options_.path, options_.wish, &counters_));
+    if (!recorder_) recorder_ = CameraRecorder::make(context_, options_.record);
     return Done{};
   }
 
@@ -148,6 +169,8 @@ class FilmSource final : public pipeline::Source {
       VERGE_CHECK(reader_->rewind());
       take_gauge_.set(++take_);
     }
+    if (recorder_) recorder_->finish();
+    tell_evidence(emit);
     return Done{};
   }
 
@@ -159,7 +182,9 @@ class FilmSource final : public pipeline::Source {
     // Without pace a round begins where the last one ended, so that time goes on.
     const std::int64_t wall_us = options_.pace || next_wall_us_ == 0 ? clock_.now_us() : next_wall_us_;
     const std::int64_t monotonic_us = options_.pace || next_wall_us_ == 0 ? clock_.monotonic_us() : next_monotonic_us_;
+    if (recorder_) keep_packets(wall_us, monotonic_us);
     while (!should_stop()) {
+      tell_evidence(emit);
       VERGE_TRY(std::optional<FilmReader::Picture> picture, reader_->next());
       if (!picture) {
         next_wall_us_ = wall_us + reader_->end_us();
@@ -175,6 +200,19 @@ class FilmSource final : public pipeline::Source {
     return false;
   }
 
+  void keep_packets(std::int64_t wall_us, std::int64_t monotonic_us) {
+    VERGE_ASSERT(open_ffmpeg());  // The reader has it.
+    recorder_->begin(**open_ffmpeg(), reader_->parameters(), reader_->time_base());
+    reader_->set_tap([this, wall_us, monotonic_us](const AVPacket& packet, std::int64_t time_us) {
+      recorder_->put(packet, {wall_us + time_us, monotonic_us + time_us});
+    });
+  }
+
+  void tell_evidence(const pipeline::Emit& emit) {
+    if (!recorder_) return;
+    for (contract::Event& event : recorder_->take_events()) emit(evidence_packet(std::move(event)));
+  }
+
   /// False when it has to stop.
   bool wait_until(std::int64_t monotonic_us, const std::function<bool()>& should_stop) const {
     for (;;) {
@@ -187,11 +225,13 @@ class FilmSource final : public pipeline::Source {
   }
 
   FilmOptions options_;
+  const pipeline::Context context_;
   const Clock& clock_;
   pipeline::Restart restart_;
   CameraCounters counters_;
   Gauge& take_gauge_;
   std::unique_ptr<FilmReader> reader_;
+  std::unique_ptr<CameraRecorder> recorder_;
   std::uint32_t take_ = 0;
   std::int64_t next_wall_us_ = 0, next_monotonic_us_ = 0;
 };

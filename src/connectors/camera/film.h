@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "connectors/camera/camera_counters.h"
+#include "connectors/camera/camera_recorder.h"
 #include "connectors/camera/picture_decoder.h"
 #include "pipeline/stage.h"
 
@@ -20,6 +21,7 @@ struct FilmOptions {
   PictureWish wish;
   bool loop = false;
   bool pace = true;
+  std::optional<RecordWish> record{};
 };
 
 /// Reads frames one by one; for whoever needs pictures without a pipeline (the bench).
@@ -39,6 +41,12 @@ class FilmReader {
   virtual Result<std::optional<Picture>> next() = 0;
   /// Where the pictures read so far end, wanted or not; after the last one: how long the film is.
   virtual std::int64_t end_us() const = 0;
+  /// Gets every compressed picture before it is decoded, with its time since the film's beginning; null: nobody.
+  using PacketTap = std::function<void(const AVPacket& packet, std::int64_t time_us)>;
+  virtual void set_tap(PacketTap tap) = 0;
+  /// How the compressed pictures are: of the film, valid as long as the reader.
+  virtual const AVCodecParameters& parameters() const = 0;
+  virtual AVRational time_base() const = 0;
   /// Back to the beginning. Errors: corrupt.
   virtual Status rewind() = 0;
 };

@@ -126,6 +126,7 @@ class HttpLink final : public CameraLink {
       codec_ = codec;
     }
     const Arrival arrival = watch.now();
+    if (CameraRecorder* recorder = watch.recorder()) recorder->put_whole(*ffmpeg_, codec, picture, arrival);
     decoder_->put_whole(picture, arrival.monotonic_us, arrival);
     for (;;) {
       VERGE_TRY(auto found, decoder_->next());

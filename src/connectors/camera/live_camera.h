@@ -14,6 +14,7 @@
 
 #include "base/time.h"
 #include "connectors/camera/camera_counters.h"
+#include "connectors/camera/camera_recorder.h"
 #include "connectors/camera/picture_decoder.h"
 #include "pipeline/stage.h"
 
@@ -32,6 +33,8 @@ class CameraWatch {
   virtual Arrival now() const = 0;
   virtual void show(std::shared_ptr<pipeline::Frame> frame, const Arrival& arrival) = 0;
   virtual CameraCounters& counters() = 0;
+  /// Gets every compressed picture; null when nobody wants them.
+  virtual CameraRecorder* recorder() { return nullptr; }
 };
 
 class CameraLink {
@@ -47,11 +50,18 @@ class CameraLink {
 struct LiveCameraOptions {
   std::string shown;     ///< The camera in messages, without secrets.
   double silence_s = 3;  ///< So long without a picture, or without an answer while connecting: it is given up.
+  bool is_kept = true;   ///< Clips and recordings are made of it; else another connection brings pictures for them.
+  std::optional<RecordWish> record{};
 };
 
 inline constexpr auto kAgainMin = std::chrono::milliseconds(250);
 inline constexpr auto kAgainMax = std::chrono::milliseconds(1000);
 inline constexpr auto kRefusedDelay = std::chrono::milliseconds(30'000);
+
+/// The source, with a second connection to the same camera of which clips and recordings are made (its main stream,
+/// when the first one is a smaller one for analysis).
+std::unique_ptr<pipeline::Source> with_kept_stream(std::unique_ptr<pipeline::Source> source,
+                                                   std::unique_ptr<pipeline::Source> kept);
 
 std::unique_ptr<pipeline::Source> make_live_camera(LiveCameraOptions options, std::unique_ptr<CameraLink> link,
                                                    const pipeline::Context& context);

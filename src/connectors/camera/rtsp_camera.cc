@@ -29,11 +29,22 @@ class RtspLink final : public CameraLink {
       format->streams[i]->discard = is_first ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     }
     if (video < 0) return Error{ErrorCode::unavailable, "it has no video"};
-    PictureDecoder::Format pictures;
-    pictures.parameters = format->streams[video]->codecpar;
-    pictures.time_base = format->streams[video]->time_base;
-    VERGE_TRY(const auto decoder, PictureDecoder::open(*ffmpeg_, pictures, options_.wish, watch.counters()));
-    return play(watch, *format, video, *decoder);
+    std::unique_ptr<PictureDecoder> decoder;
+    if (options_.is_only_kept) {
+      // Without a decoder of our own nobody else finds out how large the pictures are.
+      if (const int code = ffmpeg_->avformat_find_stream_info(format.get(), nullptr); code < 0) {
+        return connection_error(*ffmpeg_, code, watch, "read");
+      }
+    } else {
+      PictureDecoder::Format pictures;
+      pictures.parameters = format->streams[video]->codecpar;
+      pictures.time_base = format->streams[video]->time_base;
+      VERGE_TRY(decoder, PictureDecoder::open(*ffmpeg_, pictures, options_.wish, watch.counters()));
+    }
+    if (CameraRecorder* recorder = watch.recorder()) {
+      recorder->begin(*ffmpeg_, *format->streams[video]->codecpar, format->streams[video]->time_base);
+    }
+    return play(watch, *format, video, decoder.get());
   }
 
  private:
@@ -51,7 +62,7 @@ class RtspLink final : public CameraLink {
     return code;
   }
 
-  Status play(CameraWatch& watch, AVFormatContext& format, int video, PictureDecoder& decoder) const {
+  Status play(CameraWatch& watch, AVFormatContext& format, int video, PictureDecoder* decoder) const {
     const auto packet = own(*ffmpeg_, ffmpeg_->av_packet_alloc());
     if (!packet) return Error{ErrorCode::limit, "no memory"};
     for (int broken_reads = 0; broken_reads < kBrokenReadsMax;) {
@@ -70,10 +81,12 @@ class RtspLink final : public CameraLink {
       const bool is_ours = packet->stream_index == video;
       if (is_ours) {
         watch.hear();
-        decoder.put(packet.get(), watch.now());
+        const Arrival arrival = watch.now();
+        if (CameraRecorder* recorder = watch.recorder()) recorder->put(*packet, arrival);
+        if (decoder != nullptr) decoder->put(packet.get(), arrival);
       }
       ffmpeg_->av_packet_unref(packet.get());
-      if (is_ours) VERGE_CHECK(show_all(watch, decoder));
+      if (is_ours && decoder != nullptr) VERGE_CHECK(show_all(watch, *decoder));
     }
     return Error{ErrorCode::corrupt, "what it sends is no video"};
   }

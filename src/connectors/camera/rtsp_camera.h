@@ -15,7 +15,8 @@ namespace verge::connectors {
 struct RtspOptions {
   std::string url;  ///< A secret.
   PictureWish wish;
-  bool is_udp = false;  ///< Pictures over UDP instead of the RTSP connection.
+  bool is_udp = false;        ///< Pictures over UDP instead of the RTSP connection.
+  bool is_only_kept = false;  ///< Nothing is decoded or shown: pictures go to the recorder.
 };
 
 std::unique_ptr<CameraLink> make_rtsp_link(RtspOptions options);
