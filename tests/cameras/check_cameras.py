@@ -18,6 +18,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from cameras import H264Film, H265Film, HttpCamera, RtspCamera, jpegs_of
+from evidence_checks import check_evidence
 from testkit import Program, Verdicts, run, until
 
 FPS = 10
@@ -81,7 +82,7 @@ class Site:
 
     def __init__(self, programs, film, folder):
         films, pictures = make_films(film, folder)
-        self.films = films
+        self.films, self.pictures = films, pictures
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
             "-subj", "/CN=camera", "-keyout", folder / "key.pem", "-out", folder / "own.pem")
         certificate = folder / "camera.pem"
@@ -244,6 +245,7 @@ def main():
             site.program.stop()
         verdicts.check("stops at once", time.monotonic() - begin < 3, f"{time.monotonic() - begin:.1f} s")
         check_words(site, verdicts)
+        check_evidence(arguments.programs, folder, site.films, site.pictures, verdicts)
         if verdicts.failed:
             print(site.program.log.read_text(errors="replace")[-6000:])
     return verdicts.finish()

@@ -29,22 +29,14 @@ class RtspLink final : public CameraLink {
       format->streams[i]->discard = is_first ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     }
     if (video < 0) return Error{ErrorCode::unavailable, "it has no video"};
-    std::unique_ptr<PictureDecoder> decoder;
-    if (options_.is_only_kept) {
-      // Without a decoder of our own nobody else finds out how large the pictures are.
-      if (const int code = ffmpeg_->avformat_find_stream_info(format.get(), nullptr); code < 0) {
-        return connection_error(*ffmpeg_, code, watch, "read");
-      }
-    } else {
-      PictureDecoder::Format pictures;
-      pictures.parameters = format->streams[video]->codecpar;
-      pictures.time_base = format->streams[video]->time_base;
-      VERGE_TRY(decoder, PictureDecoder::open(*ffmpeg_, pictures, options_.wish, watch.counters()));
-    }
+    PictureDecoder::Format pictures;
+    pictures.parameters = format->streams[video]->codecpar;
+    pictures.time_base = format->streams[video]->time_base;
+    VERGE_TRY(auto decoder, PictureDecoder::open(*ffmpeg_, pictures, options_.wish, watch.counters()));
     if (CameraRecorder* recorder = watch.recorder()) {
       recorder->begin(*ffmpeg_, *format->streams[video]->codecpar, format->streams[video]->time_base);
     }
-    return play(watch, *format, video, decoder.get());
+    return play(watch, *format, video, std::move(decoder));
   }
 
  private:
@@ -62,7 +54,7 @@ class RtspLink final : public CameraLink {
     return code;
   }
 
-  Status play(CameraWatch& watch, AVFormatContext& format, int video, PictureDecoder* decoder) const {
+  Status play(CameraWatch& watch, AVFormatContext& format, int video, std::unique_ptr<PictureDecoder> decoder) const {
     const auto packet = own(*ffmpeg_, ffmpeg_->av_packet_alloc());
     if (!packet) return Error{ErrorCode::limit, "no memory"};
     for (int broken_reads = 0; broken_reads < kBrokenReadsMax;) {
@@ -86,17 +78,27 @@ class RtspLink final : public CameraLink {
         if (decoder != nullptr) decoder->put(packet.get(), arrival);
       }
       ffmpeg_->av_packet_unref(packet.get());
-      if (is_ours && decoder != nullptr) VERGE_CHECK(show_all(watch, *decoder));
+      if (!is_ours || !decoder) continue;
+      VERGE_TRY(const bool has_shown, options_.is_only_kept ? measure(watch, *decoder) : show_all(watch, *decoder));
+      if (has_shown && options_.is_only_kept) decoder.reset();
     }
     return Error{ErrorCode::corrupt, "what it sends is no video"};
   }
 
-  static Status show_all(CameraWatch& watch, PictureDecoder& decoder) {
-    for (;;) {
+  static Result<bool> show_all(CameraWatch& watch, PictureDecoder& decoder) {
+    for (bool has_shown = false;; has_shown = true) {
       VERGE_TRY(auto picture, decoder.next());
-      if (!picture) return Done{};
+      if (!picture) return has_shown;
       watch.show(std::move(picture->frame), picture->arrival);
     }
+  }
+
+  /// The first picture tells the recorder how large they are; the others need not be decoded.
+  static Result<bool> measure(CameraWatch& watch, PictureDecoder& decoder) {
+    VERGE_TRY(const auto picture, decoder.next());
+    if (!picture || watch.recorder() == nullptr) return picture.has_value();
+    watch.recorder()->note_size(picture->frame->width, picture->frame->height);
+    return true;
   }
 
   const RtspOptions options_;

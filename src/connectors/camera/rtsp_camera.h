@@ -16,7 +16,7 @@ struct RtspOptions {
   std::string url;  ///< A secret.
   PictureWish wish;
   bool is_udp = false;        ///< Pictures over UDP instead of the RTSP connection.
-  bool is_only_kept = false;  ///< Nothing is decoded or shown: pictures go to the recorder.
+  bool is_only_kept = false;  ///< Nothing is shown: pictures go to the recorder; only the first one is decoded.
 };
 
 std::unique_ptr<CameraLink> make_rtsp_link(RtspOptions options);
