@@ -17,6 +17,7 @@ import {
   state,
   timeAgo,
 } from "./dom.js";
+import {evidenceOf} from "./evidence.js";
 import {
   clockAhead,
   clockTimeMs,
@@ -474,6 +475,7 @@ class Events {
         timeAgo(eventTime(event), "quiet")
       ),
       h("h2", {text: eventTitle(event)}),
+      evidenceOf(event),
       h(
         "dl",
         {class: "pairs"},

@@ -61,6 +61,17 @@ export function length(us) {
 }
 
 /** "sha256:9f31c0aa51de…" */
+/** Bytes in decimal units: "1.2 MB". */
+export function size(bytes) {
+  const units = ["B", "kB", "MB", "GB"];
+  let step = 0;
+  while (bytes >= 1000 && step < units.length - 1) {
+    bytes /= 1000;
+    step++;
+  }
+  return `${number(bytes, bytes < 10 && step ? 1 : 0)} ${units[step]}`;
+}
+
 export function shortDigest(digest) {
   return digest && digest.length > 20 ? `${digest.slice(0, 19)}…` : digest;
 }

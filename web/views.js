@@ -6,6 +6,7 @@
 import {api} from "./api.js";
 import {Chart} from "./chart.js";
 import {h, memory} from "./dom.js";
+import {blurWords} from "./evidence.js";
 import {clockTime, clockTimeMs, number, reading, steady} from "./format.js";
 import {sourceKey} from "./link.js";
 
@@ -43,6 +44,12 @@ const labels_px_min = 900; // a smaller picture has no room for whole labels
 const trail_us = 4_000_000;
 const trail_points_max = 64;
 const trails_max = 200;
+
+/** What is made unrecognisable, as the device says. */
+function privacyWords({blur, whole, mask}) {
+  const words = whole ? "all blurred: nothing here looks for people" : blurWords(blur);
+  return mask ? `${words}, masked` : words;
+}
 
 /** Pictures with boxes, tracks, zones and lines. Only the newest picture is decoded; older ones are dropped. */
 export class PictureView {
@@ -126,6 +133,7 @@ export class PictureView {
       for (const [name, value] of Object.entries(shape.counts ?? {}).slice(0, 3))
         facts.push([`${shape.name} ${name}`, number(value)]);
     }
+    if (header.privacy) facts.push(["privacy", privacyWords(header.privacy)]);
     return facts;
   }
 

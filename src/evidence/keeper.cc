@@ -38,9 +38,11 @@ Error Keeper::refusal(Error error) {
 Result<std::unique_ptr<Store::Draft>> Keeper::begin(std::string_view shelf, Label label) {
   VERGE_TRY(Store* const files, store());
   VERGE_TRY(auto draft, files->begin(shelf, std::move(label)));
-  // Before the first byte is in it: clips show people as they are.
-  std::error_code ignored;
-  std::filesystem::permissions(options_.folder, std::filesystem::perms::owner_all, ignored);
+  // Before the first byte is in it: clips show people as they are. A mounted folder may be somebody else's.
+  for (const auto& folder : {options_.folder, options_.folder / shelf}) {
+    std::error_code ignored;
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ignored);
+  }
   return draft;
 }
 

@@ -103,6 +103,8 @@ Status add_folders(LayerWriter& base) {
   }
   for (const auto name : {"/dev", "/proc", "/sys", "/run", "/var/run/iotedge", "/home/verge", "/module", "/data"})
     VERGE_CHECK(base.add_folder(name));
+  // A volume that is mounted there for the first time takes this mode over, whoever its user is.
+  VERGE_CHECK(base.add_folder("/var/lib/verge/evidence", 01777));
   return base.add_folder("/tmp", 01777);
 }
 

@@ -74,6 +74,7 @@ def command_line(rows):
              ("device", "list", "--connection", "stopped.json")),
             ("a connection file that is none", CORRUPT, ["broken.json"], ("device", "list", "--connection", "broken.json")),
             ("a manifest that is not there", NOT_FOUND, ["nowhere.json"], ("deployment", "apply", "d", "nowhere.json")),
+            ("evidence without a digest", INVALID, ["digest is required"], ("evidence", "get", "door-1", "vision")),
             ("logs without a hub", INVALID, ["--device"], ("logs", "vision"))):
         rows.expect(f"verge: {name}", code, ["verge: ", *parts], "verge", *words)
 
@@ -87,6 +88,15 @@ def pipelines(rows):
              PIPELINE.format(model="pump").replace("kind: machine", "kind: machin")),
             ("a typo in a stage", INVALID, ['p.yaml:6:5: there is no stage "scor"', "Allowed: classify, detect, faces"],
              PIPELINE.format(model="pump").replace("score:", "scor:")),
+            ("another blur", INVALID, ['p.yaml:3:11: blur is "persons"', "Allowed: faces, none, people"],
+             PIPELINE.format(model="pump").replace("sources:", "privacy: {blur: persons}\nsources:")),
+            ("a mask for no camera", INVALID, ['no source is called "door"', "Allowed: pump"],
+             PIPELINE.format(model="pump").replace("sources:", "privacy: {mask: {door: [[[0, 0], [1, 0], [1, 1]]]}}\nsources:")),
+            ("evidence without an end", INVALID, ["days is 100000; give 0.01 to 3650"],
+             PIPELINE.format(model="pump").replace("sources:", "evidence: {days: 100000}\nsources:")),
+            ("a masked camera that records", INVALID, ["a masked camera cannot be recorded"],
+             "version: 1\nsources:\n  door: {kind: camera, url: 'rtsp://127.0.0.1/1', record: {days: 1}}\n"
+             "privacy: {mask: {door: [[[0, 0], [1, 0], [1, 1]]]}}\nsinks:\n  - csv: {path: out.csv}\n"),
             ("a typo in an option", INVALID, ['p.yaml:4:25: machine has no option "rate"', "Allowed: minutes, paced"],
              PIPELINE.format(model="pump").replace("rate_hz", "rate")),
             ("a typo on top", INVALID, ['p.yaml:3:1: unknown key "sorces"', 'did you mean "sources"?'],
