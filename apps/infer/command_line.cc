@@ -17,8 +17,8 @@ std::string help_text() {
   --version, --help
 
 Inside a module (IOTEDGE_* is set) it connects to the device's router, merges the twin's desired "pipeline" over the
-file, reports its state, and offers the methods ping, live.start, live.stop, snapshot, clip, evidence, stats and those of
-its stages. Elsewhere it runs until its sources end.
+file, reports its state, and offers the methods ping, live.start, live.stop, snapshot, clip, evidence, replay, stats and
+those of its stages. Elsewhere it runs until its sources end.
 
   verge-infer --pipeline examples/first_light/vision.yaml
   VERGE_LOG=debug verge-infer --pipeline door.yaml --metrics off

@@ -13,6 +13,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::int64_t kReportStepUs = 10'000'000;
+constexpr auto kExpireStep = milliseconds(600'000);
 constexpr auto kFlushMax = milliseconds(3000);  // For events that are still on their way at the end.
 
 Result<ListenOptions> listen_options_of(const std::string& where) {
@@ -80,6 +81,7 @@ Status ModuleProgram::run() {
     live_.tick();
     report_if_due();
   });
+  loop_.every(kExpireStep, [this] { expire_evidence(); });
   if (module_) {
     start_module();
   } else {
@@ -88,6 +90,17 @@ Status ModuleProgram::run() {
   loop_.run();
   live_.set_executor(nullptr);
   return module_ ? Status(Done{}) : std::move(outcome_);  // An agent reads reports, not exit codes.
+}
+
+/// What is too old goes although nothing new comes.
+void ModuleProgram::expire_evidence() {
+  const auto keeper = host_.evidence();
+  if (!keeper) return;
+  // It waits for its jobs when it ends, so they need not hold it.
+  const auto submitted = keeper->submit([kept = keeper.get()] {
+    if (const auto store = kept->store()) (*store)->expire();
+  });
+  if (!submitted) log_warning("evidence", submitted.error().message);
 }
 
 Status ModuleProgram::serve_metrics() {
@@ -151,7 +164,8 @@ void ModuleProgram::end() {
 void ModuleProgram::call_method(const std::string& name, const Json& parameters,
                                 connectors::ModuleClient::MethodAnswer answer) {
   if (!connectors::EvidenceMethods::offers(name)) return answer(reply_at_once(name, parameters));
-  evidence_.call(name, parameters, {host_.executor(), host_.evidence()}, std::move(answer));
+  evidence_.call(name, parameters, {host_.executor(), host_.evidence(), host_.spec(), host_.context()},
+                 std::move(answer));
 }
 
 pipeline::MethodReply ModuleProgram::reply_at_once(const std::string& name, const Json& parameters) {

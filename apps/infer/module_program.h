@@ -42,6 +42,7 @@ class ModuleProgram {
   pipeline::MethodReply reply_at_once(const std::string& name, const Json& parameters);
   void apply_desired(const Json& desired);
   void report_if_due();
+  void expire_evidence();
 
   Loop& loop_;
   Metrics& metrics_;

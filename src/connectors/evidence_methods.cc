@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <fmt/format.h>
 #include <mutex>
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "connectors/replay.h"
 
 namespace verge::connectors {
 namespace {
@@ -26,7 +28,6 @@ constexpr int kStoredWidthMax = 1920, kStoredQuality = 85;
 constexpr std::array<int, 5> kAnswerWidths{1280, 960, 640, 480, 320};  // The first that fits is sent.
 constexpr int kAnswerQuality = 75;
 constexpr std::size_t kListMax = 100;
-constexpr const char* kSnapshotTap = "snapshot";
 
 MethodReply says(int status, std::string message) { return {status, {{"message", std::move(message)}}}; }
 MethodReply says(const Error& error) { return says(http_status_of(error.code), error.message); }
@@ -39,8 +40,10 @@ struct NextPacket {
 };
 
 Result<Packet> next_picture(Executor& executor, const std::string& stream) {
+  static std::atomic<std::uint64_t> count{0};  // Two calls must not take each other's tap away.
   const auto next = std::make_shared<NextPacket>();
-  executor.set_tap(stream, kSnapshotTap, [next](const Packet& packet) {
+  const std::string tap = fmt::format("snapshot-{}", ++count);
+  executor.set_tap(stream, tap, [next](const Packet& packet) {
     if (!pipeline::payload_as<pipeline::Scene>(packet)) return;
     const std::lock_guard lock(next->mutex);
     if (!next->packet) next->packet = packet;
@@ -52,7 +55,7 @@ Result<Packet> next_picture(Executor& executor, const std::string& stream) {
     next->came.wait_for(lock, kPictureWaitMax, [&] { return next->packet.has_value(); });
     packet = next->packet;
   }
-  executor.set_tap(stream, kSnapshotTap, nullptr);
+  executor.set_tap(stream, tap, nullptr);
   if (packet) return *std::move(packet);
   return Error{ErrorCode::timeout, fmt::format("take a snapshot of \"{}\": no picture came within 5 s", stream)};
 }
@@ -70,7 +73,9 @@ Result<std::string> stream_of(const Json& parameters, const Executor& executor) 
 
 Json described(const StoredFile& file, pipeline::Blur now) {
   return {{"digest", file.digest},
-          {"type", file.label.ending == "jpg" ? "image/jpeg" : "video/mp4"},
+          {"type", file.label.ending == "jpg"   ? "image/jpeg"
+                   : file.label.ending == "mp4" ? "video/mp4"
+                                                : "video/x-matroska"},
           {"bytes", file.bytes},
           {"captured_us", file.label.captured_us},
           {"blur", file.label.blur},
@@ -194,7 +199,7 @@ MethodReply statistics(const Running& running) {
 }  // namespace
 
 bool EvidenceMethods::offers(const std::string& name) {
-  return name == "snapshot" || name == "clip" || name == "evidence" || name == "stats";
+  return name == "snapshot" || name == "clip" || name == "evidence" || name == "stats" || name == "replay";
 }
 
 MethodReply EvidenceMethods::snapshot(const Json& parameters, const Running& running) const {
@@ -224,11 +229,41 @@ MethodReply EvidenceMethods::snapshot(const Json& parameters, const Running& run
   return {200, std::move(answer)};
 }
 
+MethodReply EvidenceMethods::replay_clip(const Json& parameters, const Running& running) const {
+  const auto stream = stream_of(parameters, *running.executor);
+  const auto digest = string_member(parameters, "digest");
+  const auto limit_s = number_member(parameters, "limit_s", 20);
+  if (!stream) return says(stream.error());
+  if (!digest) return says(digest.error());
+  if (!limit_s) return says(limit_s.error());
+  if (!(*limit_s >= 1 && *limit_s <= 250)) return says(400, fmt::format("limit_s is {}; give 1 to 250", *limit_s));
+  auto store = running.keeper->store();
+  if (!store) return says(store.error());
+  const auto file = (*store)->find(*digest);
+  const auto path = (*store)->path_of(*digest);
+  if (!file || !path) return says(404, fmt::format("replay: evidence \"{}\" is not here", *digest));
+  if (file->label.ending == "jpg") return says(400, "replay: it is a picture; a clip is needed");
+  if (!running.spec || is_replaying_.exchange(true))
+    return says(503, "a replay is running; try again when it has ended");
+  ReplayRequest request{*stream, std::filesystem::absolute(*path), file->label.captured_us, *limit_s};
+  auto answer = replay(*running.spec, catalog_, running.context, request);
+  is_replaying_ = false;
+  if (!answer) return says(answer.error());
+  // Events are small, but their explanations need not be: the last ones give way.
+  Json& events = (*answer)["events"];
+  while (verge::to_text(*answer).size() > kAnswerBytesMax && !events.empty()) {
+    events.erase(events.size() - 1);
+    (*answer)["left_out"] = (*answer)["left_out"].get<std::size_t>() + 1;
+  }
+  return {200, *std::move(answer)};
+}
+
 MethodReply EvidenceMethods::reply_to(const std::string& name, const Json& parameters, const Running& running) const {
   if (!running.executor || !running.keeper) return says(503, "no pipeline is running");
   if (name == "snapshot") return snapshot(parameters, running);
   if (name == "clip") return order_clip(parameters, running, clock_);
   if (name == "evidence") return read_evidence(parameters, running);
+  if (name == "replay") return replay_clip(parameters, running);
   return statistics(running);
 }
 

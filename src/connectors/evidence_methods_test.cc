@@ -124,6 +124,8 @@ TEST_F(EvidenceMethodsTest, MistakesAreAnswered) {
       {"evidence", R"({"digest": 4})", "digest", 400},
       {"clip", R"({"stream": "gate", "before_s": 500})", "before_s is 500; give 0 to 120", 400},
       {"clip", R"({"stream": "gate"})", "no compressed pictures", 404},
+      {"replay", R"({"digest": "sha256:0"})", "evidence \"sha256:0\" is not here", 404},
+      {"replay", R"({"digest": "x", "limit_s": 0})", "limit_s is 0; give 1 to 250", 400},
       {"clip", R"({"clip": "7"})", "there is no clip \"7\"", 404},
   };
   for (const auto& c : cases) {

@@ -87,6 +87,7 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_TRY(library, open_media_file(*file));
   VERGE_LOOK_UP(av_find_best_stream);
   VERGE_LOOK_UP(av_guess_frame_rate);
+  VERGE_LOOK_UP(av_guess_format);
   VERGE_LOOK_UP(av_read_frame);
   VERGE_LOOK_UP(av_seek_frame);
   VERGE_LOOK_UP(av_write_frame);
@@ -98,6 +99,7 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(avformat_free_context);
   VERGE_LOOK_UP(avformat_new_stream);
   VERGE_LOOK_UP(avformat_open_input);
+  VERGE_LOOK_UP(avformat_query_codec);
   VERGE_LOOK_UP(avformat_write_header);
   VERGE_LOOK_UP(avio_alloc_context);
   VERGE_LOOK_UP(avio_closep);

@@ -57,6 +57,7 @@ struct FfmpegLibrary {
 
   decltype(&::av_find_best_stream) av_find_best_stream = nullptr;
   decltype(&::av_guess_frame_rate) av_guess_frame_rate = nullptr;
+  decltype(&::av_guess_format) av_guess_format = nullptr;
   decltype(&::av_read_frame) av_read_frame = nullptr;
   decltype(&::av_seek_frame) av_seek_frame = nullptr;
   decltype(&::av_write_frame) av_write_frame = nullptr;
@@ -68,6 +69,7 @@ struct FfmpegLibrary {
   decltype(&::avformat_free_context) avformat_free_context = nullptr;
   decltype(&::avformat_new_stream) avformat_new_stream = nullptr;
   decltype(&::avformat_open_input) avformat_open_input = nullptr;
+  decltype(&::avformat_query_codec) avformat_query_codec = nullptr;
   decltype(&::avformat_write_header) avformat_write_header = nullptr;
   decltype(&::avio_alloc_context) avio_alloc_context = nullptr;
   decltype(&::avio_closep) avio_closep = nullptr;

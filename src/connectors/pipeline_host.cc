@@ -75,6 +75,7 @@ Status PipelineHost::start(const PipelineSpec& spec) {
   {
     const std::lock_guard lock(mutex_);
     evidence_ = std::move(keeper);
+    spec_ = std::make_shared<const PipelineSpec>(spec);
     executor_ = executor;
     hash_ = spec.hash;
   }
@@ -90,6 +91,7 @@ Status PipelineHost::stop_running() {
     old = std::move(executor_);
     executor_ = nullptr;
     evidence_ = nullptr;
+    spec_ = nullptr;
   }
   if (!old) return Done{};
   if (changed_) changed_(nullptr);
@@ -105,6 +107,11 @@ Status PipelineHost::stop() {
 std::shared_ptr<evidence::Keeper> PipelineHost::evidence() const {
   const std::lock_guard lock(mutex_);
   return evidence_;
+}
+
+std::shared_ptr<const PipelineSpec> PipelineHost::spec() const {
+  const std::lock_guard lock(mutex_);
+  return spec_;
 }
 
 std::shared_ptr<Executor> PipelineHost::executor() const {

@@ -33,6 +33,8 @@ class PipelineHost {
   std::shared_ptr<pipeline::Executor> executor() const;
   /// Of the pipeline that runs; null when none does.
   std::shared_ptr<evidence::Keeper> evidence() const;
+  std::shared_ptr<const pipeline::PipelineSpec> spec() const;
+  const pipeline::Context& context() const { return context_; }
   /// {"pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "failed", "error"}]}
   Json report() const;
   /// What of the report is structure: a report is due when it differs.
@@ -52,7 +54,8 @@ class PipelineHost {
   std::string text_;                                 ///< Of the file.
   std::unique_ptr<pipeline::PipelineSpec> running_;  ///< What runs now.
   mutable std::mutex mutex_;                         ///< Of what follows.
-  std::shared_ptr<evidence::Keeper> evidence_;       ///< Outlives the executor.
+  std::shared_ptr<const pipeline::PipelineSpec> spec_;
+  std::shared_ptr<evidence::Keeper> evidence_;  ///< Outlives the executor.
   std::shared_ptr<pipeline::Executor> executor_;
   std::string hash_, error_;
 };

@@ -19,7 +19,7 @@
 
 namespace verge::vision {
 
-inline constexpr int kPersonCells = 8, kFaceCells = 4, kWholeCells = 16;
+inline constexpr int kPersonCells = 6, kFaceCells = 4, kWholeCells = 16;
 /// Persons count from this score on when they are to be hidden, however sure a stage wants to be of them.
 inline constexpr float kHideScoreMin = 0.2F;
 

@@ -46,8 +46,8 @@ TEST(Blur, WhatIsLeftIsDecidedByFewRoundedMeans) {
     }
   }
   ASSERT_NE(one.bytes, other.bytes);
-  average_cells(one.channel(), box, kPersonCells);
-  average_cells(other.channel(), box, kPersonCells);
+  average_cells(one.channel(), box, 8);
+  average_cells(other.channel(), box, 8);
   EXPECT_EQ(one.bytes, other.bytes);
   // Noise of mean 127 leaves hardly any level but its mean's.
   std::set<int> levels;

@@ -192,6 +192,12 @@ async function drive() {
 
   for (const family of families) await check(`the ${family} tile moves`, () => movingTile(page, family));
 
+  await check("the camera's tile says who is blurred", () =>
+    until("its privacy", async () => {
+      const facts = await page.locator(".tile[data-family=vision] .facts").first().innerText();
+      return facts.includes("people blurred") && facts.replaceAll("\n", " ");
+    })
+  );
   await check("the fault switch raises an alarm", async () => {
     const form = await findSwitch(page);
     const begin_us = await page.evaluate(() => Date.now() * 1000);

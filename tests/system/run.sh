@@ -131,6 +131,22 @@ solution_speaks() { # folder in examples/, type of event
   done
 }
 
+# Of workplace_safety, which runs: an intrusion's picture comes here with its digest; its clip, which shows people, does not.
+evidence_comes() {
+  local end=$((SECONDS + 90)) files picture='' clip='' device
+  device=$(inside "$verge" device list -o json | grep -m 1 -o '"id": *"[^"]*"' | cut -d'"' -f4)
+  until [ -n "$picture" ] && [ -n "$clip" ]; do
+    [ $SECONDS -lt $end ] || { echo "no picture and clip; there is: $files" && return 1; }
+    sleep 1
+    files=$(inside "$verge" evidence list "$device" vision)
+    picture=$(grep -m 1 image/jpeg <<<"$files" | grep -o 'sha256:[0-9a-f]*')
+    clip=$(grep -m 1 video/ <<<"$files" | grep -o 'sha256:[0-9a-f]*')
+  done
+  inside "$verge" evidence get "$device" vision "$picture" --out "$work/intrusion.jpg" || return 1
+  [ "sha256:$(sha256sum "$work/intrusion.jpg" | cut -d' ' -f1)" = "$picture" ] || { echo "another digest" && return 1; }
+  inside "$verge" evidence get "$device" vision "$clip" --out "$work/clip" 2>&1 | grep "it stays on the device"
+}
+
 nothing_is_left() {
   inside timeout 90 "$verge" down || return 1
   local left=0
@@ -156,6 +172,7 @@ check_each 240 "the page" inside node tests/browser/page.mjs "$page" admin "$VER
 check 400 "three live results match the truth" inside "$verge" check --truth "$root/examples/first_light/truth"
 check 200 "solution people_counting tells a crowd" solution_speaks people_counting rule.fired
 check 200 "solution workplace_safety tells an intrusion" solution_speaks workplace_safety safety.intrusion
+check 120 "its evidence comes, what shows people does not" evidence_comes
 [ "$failed" = 0 ] || show_logs
 check 100 "verge down leaves nothing" nothing_is_left
 

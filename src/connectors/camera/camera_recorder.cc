@@ -41,9 +41,9 @@ contract::Event event_about(const evidence::ClipOrder& order, const Result<evide
 Result<evidence::StoredFile> write_clip(evidence::Keeper& keeper, const FfmpegLibrary& ffmpeg,
                                         const PacketFormat& format, const std::vector<HeldPacket>& packets) {
   if (packets.empty()) return Error{ErrorCode::unavailable, "make a clip: the camera sent no key picture in its time"};
-  VERGE_TRY(const auto draft,
-            keeper.begin(evidence::kEventShelf, {packets.front().arrival.captured_us, "mp4", "none"}));
-  VERGE_TRY(const auto writer, Mp4Writer::open(ffmpeg, format, *draft, false));
+  VERGE_TRY(const auto draft, keeper.begin(evidence::kEventShelf,
+                                           {packets.front().arrival.captured_us, file_ending(ffmpeg, format), "none"}));
+  VERGE_TRY(const auto writer, ClipWriter::open(ffmpeg, format, *draft, false));
   for (const HeldPacket& packet : packets) VERGE_CHECK(writer->write(packet));
   VERGE_CHECK(writer->close());
   return draft->finish();
@@ -245,10 +245,10 @@ void CameraRecorder::record(const HeldPacket& held) {
   if (!segment_) {
     if (!held.is_key || now_us < record_again_us_ || !has_size()) return;
     auto segment = std::make_unique<Segment>();
-    auto draft = keeper_.begin(shelf_, {held.arrival.captured_us, "mp4", "none"});
+    auto draft = keeper_.begin(shelf_, {held.arrival.captured_us, file_ending(*ffmpeg_, format_), "none"});
     if (!draft) return give_up(draft.error());
     segment->draft = *std::move(draft);
-    auto writer = Mp4Writer::open(*ffmpeg_, format_, *segment->draft, true);
+    auto writer = ClipWriter::open(*ffmpeg_, format_, *segment->draft, true);
     if (!writer) return give_up(writer.error());
     segment->writer = *std::move(writer);
     segment->begin_us = now_us;

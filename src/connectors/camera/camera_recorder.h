@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "connectors/camera/mp4_writer.h"
+#include "connectors/camera/clip_writer.h"
 #include "connectors/camera/packet_ring.h"
 #include "evidence/keeper.h"
 #include "pipeline/stage.h"
@@ -68,7 +68,7 @@ class CameraRecorder final : public evidence::ClipMaker {
   };
   struct Segment {
     std::unique_ptr<evidence::Store::Draft> draft;  // Outlives the writer.
-    std::unique_ptr<Mp4Writer> writer;
+    std::unique_ptr<ClipWriter> writer;
     std::int64_t begin_us = 0;  // Monotonic.
   };
   /// What the keeper's thread and the source share.

@@ -1,4 +1,4 @@
-// connectors/camera/mp4_writer.h -- a camera's packets as an MP4 file, never decoded, never compressed again.
+// connectors/camera/clip_writer.h -- a camera's packets as an MP4 file, never decoded, never compressed again.
 //
 // Source: ISO/IEC 14496-12; FFmpeg's multiplexer does the format. A whole file has its index at the end; a fragmented
 // one can be played up to where it breaks off. Threads: one at a time.
@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "connectors/camera/packet_ring.h"
 #include "connectors/ffmpeg_library.h"
@@ -22,15 +23,18 @@ struct PacketFormat {
 Result<PacketFormat> packet_format(const FfmpegLibrary& ffmpeg, const AVCodecParameters& parameters,
                                    AVRational time_base);
 
-class Mp4Writer {
+/// "mp4" or "mkv", for files of such packets.
+std::string file_ending(const FfmpegLibrary& ffmpeg, const PacketFormat& format);
+
+class ClipWriter {
  public:
-  /// `draft` outlives the writer. Errors: invalid_argument for a codec or size that MP4 cannot hold; those of the
+  /// `draft` outlives the writer. Errors: invalid_argument for a codec or size that no file can hold; those of the
   /// draft.
-  static Result<std::unique_ptr<Mp4Writer>> open(const FfmpegLibrary& ffmpeg, const PacketFormat& format,
-                                                 evidence::Store::Draft& draft, bool is_fragmented);
-  ~Mp4Writer();
-  Mp4Writer(const Mp4Writer&) = delete;
-  Mp4Writer& operator=(const Mp4Writer&) = delete;
+  static Result<std::unique_ptr<ClipWriter>> open(const FfmpegLibrary& ffmpeg, const PacketFormat& format,
+                                                  evidence::Store::Draft& draft, bool is_fragmented);
+  ~ClipWriter();
+  ClipWriter(const ClipWriter&) = delete;
+  ClipWriter& operator=(const ClipWriter&) = delete;
 
   /// The first packet is a key picture. Errors: those of the draft; corrupt.
   Status write(const HeldPacket& packet);
@@ -40,7 +44,7 @@ class Mp4Writer {
   std::int64_t duration_us() const;
 
  private:
-  Mp4Writer(const FfmpegLibrary& ffmpeg, evidence::Store::Draft& draft, AVRational time_base)
+  ClipWriter(const FfmpegLibrary& ffmpeg, evidence::Store::Draft& draft, AVRational time_base)
       : ffmpeg_(ffmpeg), draft_(draft), time_base_(time_base) {}
   Status begin(const PacketFormat& format, bool is_fragmented);
   Error failure(int code) const;

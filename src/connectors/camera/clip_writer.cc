@@ -1,4 +1,4 @@
-#include "connectors/camera/mp4_writer.h"
+#include "connectors/camera/clip_writer.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -6,7 +6,7 @@
 namespace verge::connectors {
 namespace {
 
-constexpr int kMp4BufferBytes = 64 << 10;
+constexpr int kClipBufferBytes = 64 << 10;
 
 }  // namespace
 
@@ -20,27 +20,34 @@ Result<PacketFormat> packet_format(const FfmpegLibrary& ffmpeg, const AVCodecPar
   return PacketFormat{std::shared_ptr<const AVCodecParameters>(std::move(copy)), time_base};
 }
 
-Result<std::unique_ptr<Mp4Writer>> Mp4Writer::open(const FfmpegLibrary& ffmpeg, const PacketFormat& format,
-                                                   evidence::Store::Draft& draft, bool is_fragmented) {
-  std::unique_ptr<Mp4Writer> writer(new Mp4Writer(ffmpeg, draft, format.time_base));
+std::string file_ending(const FfmpegLibrary& ffmpeg, const PacketFormat& format) {
+  const AVOutputFormat* mp4 = ffmpeg.av_guess_format("mp4", nullptr, nullptr);
+  const bool fits = mp4 != nullptr && format.parameters &&
+                    ffmpeg.avformat_query_codec(mp4, format.parameters->codec_id, FF_COMPLIANCE_NORMAL) == 1;
+  return fits ? "mp4" : "mkv";
+}
+
+Result<std::unique_ptr<ClipWriter>> ClipWriter::open(const FfmpegLibrary& ffmpeg, const PacketFormat& format,
+                                                     evidence::Store::Draft& draft, bool is_fragmented) {
+  std::unique_ptr<ClipWriter> writer(new ClipWriter(ffmpeg, draft, format.time_base));
   VERGE_CHECK(writer->begin(format, is_fragmented));
   return writer;
 }
 
-Mp4Writer::~Mp4Writer() {
+ClipWriter::~ClipWriter() {
   if (context_ != nullptr) ffmpeg_.avformat_free_context(context_);
   if (io_ == nullptr) return;
   ffmpeg_.av_free(io_->buffer);
   ffmpeg_.avio_context_free(&io_);
 }
 
-Error Mp4Writer::failure(int code) const {
+Error ClipWriter::failure(int code) const {
   if (disk_error_) return *disk_error_;
-  return Error{ErrorCode::invalid_argument, "write an MP4 file: " + words_for(ffmpeg_, code)};
+  return Error{ErrorCode::invalid_argument, "write a clip: " + words_for(ffmpeg_, code)};
 }
 
-int Mp4Writer::take_bytes(void* writer, std::uint8_t* bytes, int count) {
-  auto& self = *static_cast<Mp4Writer*>(writer);
+int ClipWriter::take_bytes(void* writer, std::uint8_t* bytes, int count) {
+  auto& self = *static_cast<ClipWriter*>(writer);
   const std::string_view piece(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
   if (auto written = self.draft_.write_at(self.position_, piece); !written) {
     if (!self.disk_error_) self.disk_error_ = std::move(written).error();
@@ -51,8 +58,8 @@ int Mp4Writer::take_bytes(void* writer, std::uint8_t* bytes, int count) {
   return count;
 }
 
-std::int64_t Mp4Writer::seek(void* writer, std::int64_t offset, int whence) {
-  auto& self = *static_cast<Mp4Writer*>(writer);
+std::int64_t ClipWriter::seek(void* writer, std::int64_t offset, int whence) {
+  auto& self = *static_cast<ClipWriter*>(writer);
   if (whence == AVSEEK_SIZE) return static_cast<std::int64_t>(self.end_);
   const std::int64_t base = whence == SEEK_CUR   ? static_cast<std::int64_t>(self.position_)
                             : whence == SEEK_END ? static_cast<std::int64_t>(self.end_)
@@ -62,14 +69,16 @@ std::int64_t Mp4Writer::seek(void* writer, std::int64_t offset, int whence) {
   return base + offset;
 }
 
-Status Mp4Writer::begin(const PacketFormat& format, bool is_fragmented) {
-  const Error no_memory{ErrorCode::limit, "write an MP4 file: no memory"};
-  if (const int code = ffmpeg_.avformat_alloc_output_context2(&context_, nullptr, "mp4", nullptr); code < 0) {
+Status ClipWriter::begin(const PacketFormat& format, bool is_fragmented) {
+  const Error no_memory{ErrorCode::limit, "write a clip: no memory"};
+  if (const int code = ffmpeg_.avformat_alloc_output_context2(
+          &context_, nullptr, file_ending(ffmpeg_, format) == "mp4" ? "mp4" : "matroska", nullptr);
+      code < 0) {
     return failure(code);
   }
-  auto* buffer = static_cast<unsigned char*>(ffmpeg_.av_malloc(kMp4BufferBytes));
+  auto* buffer = static_cast<unsigned char*>(ffmpeg_.av_malloc(kClipBufferBytes));
   if (buffer == nullptr) return no_memory;
-  io_ = ffmpeg_.avio_alloc_context(buffer, kMp4BufferBytes, 1, this, nullptr, take_bytes, seek);
+  io_ = ffmpeg_.avio_alloc_context(buffer, kClipBufferBytes, 1, this, nullptr, take_bytes, seek);
   if (io_ == nullptr) {
     ffmpeg_.av_free(buffer);
     return no_memory;
@@ -92,9 +101,9 @@ Status Mp4Writer::begin(const PacketFormat& format, bool is_fragmented) {
   return Done{};
 }
 
-Status Mp4Writer::write(const HeldPacket& held) {
+Status ClipWriter::write(const HeldPacket& held) {
   auto packet = own(ffmpeg_, ffmpeg_.av_packet_clone(held.packet.get()));
-  if (!packet) return Error{ErrorCode::limit, "write an MP4 file: no memory"};
+  if (!packet) return Error{ErrorCode::limit, "write a clip: no memory"};
   if (!first_stamp_) first_ = held.arrival;
   newest_ = held.arrival;
   // Where a camera gives no stamps, the times of arrival have to do.
@@ -123,11 +132,11 @@ Status Mp4Writer::write(const HeldPacket& held) {
   return Done{};
 }
 
-Status Mp4Writer::close() {
+Status ClipWriter::close() {
   if (const int code = ffmpeg_.av_write_trailer(context_); code < 0 || disk_error_) return failure(code);
   return Done{};
 }
 
-std::int64_t Mp4Writer::duration_us() const { return newest_.monotonic_us - first_.monotonic_us; }
+std::int64_t ClipWriter::duration_us() const { return newest_.monotonic_us - first_.monotonic_us; }
 
 }  // namespace verge::connectors
