@@ -1,5 +1,6 @@
 #include "vision/add_stages.h"
 
+#include "vision/anomaly.h"
 #include "vision/classify.h"
 #include "vision/detect.h"
 #include "vision/faces.h"
@@ -19,6 +20,7 @@ void add_stages(pipeline::Catalog& catalog) {
   catalog.add(faces_kind());
   catalog.add(track_kind());
   catalog.add(classify_kind());
+  catalog.add(anomaly_kind());
   catalog.add(pose_kind());
   catalog.add(zone_kind());
   catalog.add(line_kind());

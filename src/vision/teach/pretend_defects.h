@@ -1,0 +1,21 @@
+// vision/teach/pretend_defects.h -- small changes to good pictures, to try which way of comparing would see them.
+//
+// They are no defects of the user's parts and nothing is fitted to them; they only choose among a few ways. Source: Li
+// et al. 2021 (CutPaste) for pasted pieces. Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "pipeline/packet.h"
+
+namespace verge::vision {
+
+/// The picture as rgb24 of this size, stretched. Errors: invalid_argument (no pixels).
+Result<std::shared_ptr<pipeline::Frame>> as_rgb(const pipeline::Frame& frame, int width, int height);
+
+/// A copy of the rgb24 picture with one change; which kind (a piece from elsewhere, a line, a spot, a shade, a blur)
+/// goes around with the number. Equal numbers give equal changes.
+std::shared_ptr<pipeline::Frame> pretend_defect(const pipeline::Frame& rgb, std::uint64_t number);
+
+}  // namespace verge::vision
