@@ -93,7 +93,7 @@ Result<vision::GreyPicture> read_grey(const Json& path) {
 /// Standard input: lines {"good": [files], "picture": file, "labels": [[left, top, right, bottom]]}; those with labels
 /// come first and teach the filter. For each of the others one line {"plain": boxes, "filtered": boxes}.
 Status judge_pairs() {
-  std::vector<vision::LabelledPicture> labelled;
+  std::vector<vision::TemplateExample> labelled;
   std::optional<vision::DefectFilter> filter;
   for (std::string text; std::getline(std::cin, text);) {
     VERGE_TRY(const Json line, parse_json(text));
@@ -109,7 +109,7 @@ Status judge_pairs() {
     if (!inspected) std::cerr << line.at("picture").get<std::string>() << ": " << inspected.error().message << '\n';
     std::vector<vision::Defect> candidates = inspected ? *std::move(inspected) : std::vector<vision::Defect>();
     if (line.contains("labels")) {
-      vision::LabelledPicture example{std::move(candidates), {}};
+      vision::TemplateExample example{std::move(candidates), {}};
       for (const Json& box : line["labels"]) {
         example.labels.push_back({box[0].get<int>(), box[1].get<int>(), box[2].get<int>(), box[3].get<int>(), 1, {}});
       }

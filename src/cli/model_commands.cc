@@ -101,7 +101,7 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
                    "Folder for model.onnx, card.json, report.html; kept work makes it "
                    "resumable")
       ->required();
-  vision->add_option("--task", lesson.task, "classify; default: as the folder's form says");
+  vision->add_option("--task", lesson.task, "classify or anomaly; default: as the folder's form says");
   vision->add_option("--objects", lesson.objects, "Learn from objects with this label that a detector finds: person");
   vision
       ->add_option("--region", lesson.region,

@@ -57,6 +57,22 @@ def draw_lean(is_open, seed):
     return random.Random(f"lean {is_open} {seed}").uniform(-0.25, 0.25)
 
 
+def part(seed, is_scratched=False):
+    """A brushed plate with a hole, which lies still; light and brushing differ."""
+    draw = random.Random(f"part {seed}")
+    light, brush = draw.uniform(0.95, 1.05), [draw.randrange(-12, 13) for _ in range(HEIGHT)]
+    rows = []
+    for y in range(HEIGHT):
+        row = bytearray()
+        for x in range(WIDTH):
+            grey = 40 if (x - 64) ** 2 + (y - 48) ** 2 < 400 else 150 + brush[y]
+            if is_scratched and 20 <= x < 50 and abs(y - x // 2 - 50) < 2:
+                grey = 235
+            row += bytes([min(255, max(0, int(grey * light) + draw.randrange(-6, 7)))] * 3)
+        rows.append(row)
+    return png(rows)
+
+
 def blocks(section, kind):
     """The fenced blocks of this kind in a section of docs/teach.md."""
     text = (ROOT / "docs" / "teach.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
@@ -104,6 +120,23 @@ class Teaching:
         begun = [event for event in events if event.get("severity") == "warning"]
         self.verdicts.check("it tells that the gate stands open, once", len(begun) == 1, json.dumps(events)[:400])
 
+    def inspect(self):
+        """What is normal, by the guide's command and pipeline: four good parts, two scratched ones, eight good ones."""
+        (self.folder / "parts").mkdir()
+        for seed in range(16):
+            (self.folder / "parts" / f"{seed:02}.png").write_bytes(part(seed))
+        done = self.run(shell=blocks("Is the part as it should be?", "sh")[0])
+        if not self.verdicts.check("good parts alone teach what is normal", done.returncode == 0, (done.stdout + done.stderr)[-600:]):
+            return
+        (self.folder / "belt").mkdir()
+        for at in range(14):
+            (self.folder / "belt" / f"{at:02}.png").write_bytes(part(100 + at, is_scratched=at in (4, 5)))
+        (self.folder / "parts.yaml").write_text(blocks("Is the part as it should be?", "yaml")[0])
+        done = self.run("verge-infer", "parts.yaml", "--metrics", "off")
+        events = [json.loads(line) for line in (self.folder / "defects.jsonl").read_text().splitlines()]
+        told = [(event["type"], event.get("rule")) for event in events]
+        self.verdicts.check("scratches are told, their end, too, and nothing else", len(told) == 2, f"{told} {done.stderr[-300:]}")
+
     def shrink(self):
         """The guide's command; seven pictures are too few, so there are more."""
         words = blocks("What it can and cannot do", "sh")[0]
@@ -149,6 +182,7 @@ def main():
     try:
         teaching = Teaching(pathlib.Path(sys.argv[1]), folder)
         teaching.teach()
+        teaching.inspect()
         teaching.refuse()
         sys.exit(teaching.verdicts.finish())
     finally:

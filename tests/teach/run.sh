@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Teaches from generated pictures with the real programs; half a minute; ends with "N passed, N failed".
+# Teaches from generated pictures with the real programs; under a minute; ends with "N passed, N failed".
 #
 #   tests/teach/run.sh [FOLDER_WITH_PROGRAMS]
 set -uo pipefail

@@ -14,7 +14,10 @@ std::optional<TeachTask> find_teach_task(std::string_view name) {
 }
 
 Result<TeachTask> guess_task(const std::filesystem::path& folder) {
-  VERGE_CHECK(read_labelled_folder(folder));
+  VERGE_TRY(const auto files, picture_files_in(folder));
+  if (!files.empty()) return TeachTask::anomaly;
+  VERGE_TRY(const LabelledFolder labelled, read_labelled_folder(folder));
+  if (labelled.labels.size() == 1 && labelled.labels.front() == "good") return TeachTask::anomaly;
   return TeachTask::classify;
 }
 
@@ -29,6 +32,8 @@ Result<TeachOutcome> teach(TeachTask task, const TeachRequest& request) {
   switch (task) {
     case TeachTask::classify:
       return teach_classifier(request);
+    case TeachTask::anomaly:
+      return teach_normal(request);
   }
   return Error{ErrorCode::internal, "there is no such task"};
 }

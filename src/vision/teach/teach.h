@@ -27,8 +27,9 @@ namespace verge::vision {
 
 enum class TeachTask : std::uint8_t {
   classify,  ///< FOLDER/LABEL/picture.jpg, two labels or more: few_shot.h.
+  anomaly,   ///< FOLDER/picture.jpg, or FOLDER/good/picture.jpg, all of good parts: anomaly.h.
 };
-inline constexpr std::array<std::string_view, 1> kTeachTasks{"classify"};  ///< In the order of TeachTask.
+inline constexpr std::array<std::string_view, 2> kTeachTasks{"classify", "anomaly"};  ///< In the order of TeachTask.
 std::optional<TeachTask> find_teach_task(std::string_view name);
 /// What the folder's form asks for. Errors: not_found, invalid_argument saying which forms there are.
 Result<TeachTask> guess_task(const std::filesystem::path& folder);
@@ -77,5 +78,8 @@ class TeachTime {
 
 /// The task classify. Errors: as teach().
 Result<TeachOutcome> teach_classifier(const TeachRequest& request);
+
+/// The task anomaly. Errors: as teach().
+Result<TeachOutcome> teach_normal(const TeachRequest& request);
 
 }  // namespace verge::vision

@@ -493,7 +493,7 @@ Result<std::vector<Defect>> TemplateInspector::inspect(const GreyPicture& pictur
   return defects;
 }
 
-Result<DefectFilter> learn_defect_filter(std::span<const LabelledPicture> pictures, double overlap_min) {
+Result<DefectFilter> learn_defect_filter(std::span<const TemplateExample> pictures, double overlap_min) {
   DefectFilter filter;
   double best_sum = -1;
   for (int margin = 0; margin <= 16; ++margin) {

@@ -81,12 +81,12 @@ class TemplateInspector {
 };
 
 /// A picture's candidates (inspect() without a filter) and where its defects really are, without a margin.
-struct LabelledPicture {
+struct TemplateExample {
   std::vector<Defect> candidates;
   std::vector<Defect> labels;
 };
 /// overlap_min  intersection over union from which a candidate is the label's, 0..1
 /// Errors: invalid_argument (fewer than 10 true and 10 false candidates).
-Result<DefectFilter> learn_defect_filter(std::span<const LabelledPicture> pictures, double overlap_min = 0.33);
+Result<DefectFilter> learn_defect_filter(std::span<const TemplateExample> pictures, double overlap_min = 0.33);
 
 }  // namespace verge::vision

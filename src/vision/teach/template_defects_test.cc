@@ -134,7 +134,7 @@ TEST(DefectFilter, LearnsWhichDifferencesCountAndHowLargeLabelsAre) {
   const auto inspector = TemplateInspector::make(std::vector<GreyPicture>{board()});
   ASSERT_TRUE(inspector);
   // Missing copper is a defect, surplus copper is not; labels lie 6 pixels around.
-  std::vector<LabelledPicture> examples;
+  std::vector<TemplateExample> examples;
   for (unsigned i = 0; i < 14; ++i) {
     const Change lacking{60.0 + 5 * i, 90, 5, 0}, surplus{60.0 + 4 * i, 112, 4, 1};
     auto candidates = inspector->inspect(board(0, 0, 0, 1, {lacking, surplus}, i + 10));
