@@ -144,7 +144,10 @@ evidence_comes() {
   done
   inside "$verge" evidence get "$device" vision "$picture" --out "$work/intrusion.jpg" || return 1
   [ "sha256:$(sha256sum "$work/intrusion.jpg" | cut -d' ' -f1)" = "$picture" ] || { echo "another digest" && return 1; }
-  inside "$verge" evidence get "$device" vision "$clip" --out "$work/clip" 2>&1 | grep "it stays on the device"
+  if inside "$verge" evidence get "$device" vision "$clip" --out "$work/clip" 2>"$work/refused"; then
+    echo "a clip of people came off the device" && return 1
+  fi
+  grep "it stays on the device" "$work/refused"
 }
 
 nothing_is_left() {
