@@ -122,6 +122,14 @@ second_up_adopts() {
 running() { pgrep -f "$VERGE_HOME" | sort -n; }
 
 # A solution instead of the one that runs, on the same machine, until its own kind of event is in the hub.
+examples_are_sound() {
+  local file bad=0
+  for file in "$root"/examples/*/{vision,audio,telemetry,record,machine}.yaml; do
+    [ ! -e "$file" ] || "$(dirname "$verge")/verge-infer" --check --pipeline "$file" || bad=1
+  done
+  return $bad
+}
+
 solution_speaks() { # folder in examples/, type of event
   inside "$verge" up --solution "$root/examples/$1" --quiet || return 1
   local end=$((SECONDS + 90))
@@ -173,6 +181,7 @@ check_each 180 "Azure's Python SDK in a container" \
 # Before the check against the truth, after which the machine's simulated clock is ahead of the reader's.
 check_each 240 "the page" inside node tests/browser/page.mjs "$page" admin "$VERGE_HOME/hub/first-password"
 check 400 "three live results match the truth" inside "$verge" check --truth "$root/examples/first_light/truth"
+check 20 "every example's pipelines are sound" examples_are_sound
 check 200 "solution people_counting tells a crowd" solution_speaks people_counting rule.fired
 check 200 "solution workplace_safety tells an intrusion" solution_speaks workplace_safety safety.intrusion
 check 120 "its evidence comes, what shows people does not" evidence_comes
