@@ -17,6 +17,13 @@ Error mistake(const std::string& where, std::string_view message) {
   return Error{ErrorCode::invalid_argument, fmt::format("{}: {}", where, message)};
 }
 
+/// A name as a key of a twin, which may hold no blank, dot or dollar.
+std::string twin_key(std::string name) {
+  std::ranges::replace_if(
+      name, [](char c) { return c == ' ' || c == '.' || c == '$'; }, '_');
+  return name;
+}
+
 /// A source, stage or sink before it is checked, with what is needed to say where it came from.
 struct Item {
   std::string name, kind;
@@ -60,6 +67,21 @@ class Reader {
       VERGE_CHECK(take_kind(item, body));
       items.push_back(std::move(item));
     }
+    return Done{};
+  }
+
+  /// One more stage or sink that the twin brings: {"kind": "zone", "polygon": …} under the key that `item` has as name.
+  Status read_added(const Json& body, Item& item) const {
+    VERGE_CHECK(take_kind(item, body));
+    const auto given = item.options.find("name");
+    if (given != item.options.end()) {
+      if (!given->is_string() || twin_key(given->get<std::string>()) != item.name) {
+        return mistake(where(item, "name"), fmt::format("name must be \"{}\", as its key in the twin", item.name));
+      }
+      item.name = given->get<std::string>();
+    }
+    item.options["name"] = item.name;
+    item.has_own_name = true;
     return Done{};
   }
 
@@ -177,32 +199,91 @@ Status patch_item(Item& item, const Json& patch) {
   return Done{};
 }
 
-/// {"detect": {"score_min": 0.5}, "zone": null}: by name, so that a patch need not repeat the list.
-Status patch_named(std::vector<Item>& items, std::string_view key, const Json& patch, const Reader& reader) {
-  for (const auto& [name, body] : patch.items()) {
-    const auto at = std::ranges::find(items, name, &Item::name);
-    const std::string path = fmt::format("/{}/{}", key, pointer_step(name));
-    if (at == items.end()) {
-      if (body.is_null()) continue;
-      if (key == "sources") {
-        Json one = Json::object();
-        one[name] = body;
-        VERGE_CHECK(reader.read_sources(one, "twin: /sources", true, items));
-        continue;
-      }
-      std::vector<std::string> names;
-      for (const Item& item : items) names.push_back(item.name);
-      return mistake("twin: " + path, fmt::format("there is no \"{}\"{}; to add one, give the whole list", name,
-                                                  suggestion(name, names)));
-    }
-    if (body.is_null()) {
-      items.erase(at);
-      continue;
-    }
-    if (!body.is_object()) return mistake("twin: " + path, "give a map of options, or null to remove it");
-    at->twin_path = path;
-    VERGE_CHECK(patch_item(*at, body));
+/// By name, else by the name as a twin's key.
+std::vector<Item>::iterator find_named(std::vector<Item>& items, const std::string& key) {
+  const auto exact = std::ranges::find(items, key, &Item::name);
+  if (exact != items.end()) return exact;
+  return std::ranges::find(items, key, [](const Item& item) { return twin_key(item.name); });
+}
+
+std::vector<std::string> names_of(const std::vector<Item>& items) {
+  std::vector<std::string> names;
+  for (const Item& item : items) names.push_back(item.name);
+  return names;
+}
+
+/// An item that the file does not have, and after which one it comes; empty: at the end.
+struct Addition {
+  Item item;
+  std::string after;
+};
+
+Result<Addition> read_addition(const std::vector<Item>& items, const std::string& path, const std::string& key,
+                               const Json& body, const Reader& reader) {
+  Addition added;
+  added.item.name = key;
+  added.item.twin_path = path;
+  if (!body.is_object() || !body.contains("kind")) {
+    return mistake("twin: " + path, fmt::format("there is no \"{}\"{}; to add one, give its kind", key,
+                                                suggestion(key, names_of(items))));
   }
+  VERGE_CHECK(reader.read_added(body, added.item));
+  const auto after = added.item.options.find("after");
+  if (after == added.item.options.end()) return added;
+  if (!after->is_string() || after->get<std::string>().empty()) {
+    return mistake("twin: " + path + "/after", "after is the name of the one before it");
+  }
+  added.after = after->get<std::string>();
+  added.item.options.erase("after");
+  return added;
+}
+
+/// Each after the one it names, which may be another addition.
+Status place_additions(std::vector<Item>& items, std::vector<Addition> additions) {
+  while (!additions.empty()) {
+    const std::size_t open = additions.size();
+    std::erase_if(additions, [&](Addition& added) {
+      const auto before = added.after.empty() ? items.end() : find_named(items, added.after);
+      if (!added.after.empty() && before == items.end()) return false;
+      items.insert(before == items.end() ? before : before + 1, std::move(added.item));
+      return true;
+    });
+    if (additions.size() < open) continue;
+    const Addition& lost = additions.front();
+    return mistake("twin: " + lost.item.twin_path + "/after",
+                   fmt::format("there is no \"{}\"{}", lost.after, suggestion(lost.after, names_of(items))));
+  }
+  return Done{};
+}
+
+/// A twin holds no null, so false removes too.
+bool is_removal(const Json& body) { return body.is_null() || (body.is_boolean() && !body.get<bool>()); }
+
+/// {"detect": {"score_min": 0.5}, "zone": false, "door": {"kind": "zone", "after": "track", …}}: by name, so that a
+/// patch need not repeat the list. What goes, goes last: an addition may come after it.
+Status patch_named(std::vector<Item>& items, std::string_view key, const Json& patch, const Reader& reader) {
+  std::vector<Addition> additions;
+  std::vector<std::string> removed;
+  for (const auto& [name, body] : patch.items()) {
+    const auto at = find_named(items, name);
+    const std::string path = fmt::format("/{}/{}", key, pointer_step(name));
+    if (is_removal(body)) {
+      if (at != items.end()) removed.push_back(at->name);
+    } else if (at != items.end()) {
+      if (!body.is_object()) return mistake("twin: " + path, "give a map of options, or false to remove it");
+      at->twin_path = path;
+      VERGE_CHECK(patch_item(*at, body));
+    } else if (key == "sources") {
+      Json one = Json::object();
+      one[name] = body;
+      VERGE_CHECK(reader.read_sources(one, "twin: /sources", true, items));
+    } else {
+      VERGE_TRY(Addition added, read_addition(items, path, name, body, reader));
+      additions.push_back(std::move(added));
+    }
+  }
+  VERGE_CHECK(place_additions(items, std::move(additions)));
+  std::erase_if(items, [&](const Item& item) { return std::ranges::find(removed, item.name) != removed.end(); });
   return Done{};
 }
 
@@ -404,6 +485,8 @@ class Checker {
       VERGE_TRY(Json options,
                 check_options(item, stage != nullptr ? stage->options : shared->options, {"name", "inputs"}, reader_));
       VERGE_TRY(std::vector<std::string> inputs, check_inputs(item, known_, reader_));
+      // Two zones without a name would otherwise be shown by one.
+      if (!item.has_own_name && options.contains("name")) options["name"] = item.name;
       spec.stages.push_back({item.name, item.kind, inputs.empty() ? before : inputs, std::move(options)});
       before = {item.name};
     }

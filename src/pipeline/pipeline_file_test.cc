@@ -157,6 +157,73 @@ TEST(PipelineFile, TheTwinMergesOverTheFile) {
   EXPECT_NE(spec->hash, parse_pipeline(kGood, "p.yaml", catalog)->hash);
 }
 
+std::vector<std::string> stage_names(const Result<PipelineSpec>& spec) {
+  std::vector<std::string> names;
+  for (const StageSpec& stage : spec->stages) names.push_back(stage.name);
+  return names;
+}
+
+TEST(PipelineFile, TheTwinAddsStagesWhereItSays) {
+  const Catalog catalog = make_catalog();
+  const std::string corners = R"("polygon": [[0, 0], [1, 0], [1, 1]])";
+  const std::string zone = R"({"kind": "zone", )" + corners;
+  const struct {
+    const char* name;
+    std::string stages;
+    std::vector<std::string> expected;
+  } cases[] = {
+      {"at the end", R"({"door": )" + zone + "}}", {"detect", "track", "press", "zone", "door"}},
+      {"after one", R"({"door": )" + zone + R"(, "after": "track"}})", {"detect", "track", "door", "press", "zone"}},
+      {"after another new one",
+       R"({"a": )" + zone + R"(, "after": "b"}, "b": )" + zone + R"(, "after": "detect"}})",
+       {"detect", "b", "a", "track", "press", "zone"}},
+      {"after one that goes",
+       R"({"door": )" + zone + R"(, "after": "press"}, "press": false})",
+       {"detect", "track", "door", "zone"}},
+      {"with a blank in its name",
+       R"({"the_door": )" + zone + R"(, "name": "the door"}})",
+       {"detect", "track", "press", "zone", "the door"}},
+      {"one that is not there may go", R"({"door": false, "gone": null})", {"detect", "track", "press", "zone"}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.name);
+    const auto stages = parse_json(c.stages);
+    ASSERT_TRUE(stages) << c.stages;
+    const auto spec = parse_pipeline(kGood, "p.yaml", catalog, {{"stages", *stages}});
+    ASSERT_TRUE(spec) << spec.error().message;
+    EXPECT_EQ(stage_names(spec), c.expected);
+  }
+  const Json late = {
+      {"stages", {{"door", {{"kind", "zone"}, {"after", "track"}, {"polygon", {{0, 0}, {1, 0}, {1, 1}}}}}}}};
+  const auto spec = parse_pipeline(kGood, "p.yaml", catalog, late);
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->stages[2].options["name"], "door");
+  EXPECT_THAT(spec->stages[2].inputs, ElementsAre("track"));
+  EXPECT_THAT(spec->stages[3].inputs, ElementsAre("door"));  // the next one takes from it
+  EXPECT_FALSE(spec->effective["stages"][2].contains("after"));
+}
+
+TEST(PipelineFile, AStageWithABlankInItsNameIsFoundByAKeyThatATwinCanHold) {
+  const Catalog catalog = make_catalog();
+  const std::string text =
+      "sources: {a: {kind: camera, url: x}}\nstages: [track, {zone: {name: loading bay, polygon: [[0, 0], [1, 1]]}}]\n";
+  const Json patch = {{"stages", {{"loading_bay", {{"quiet", true}}}}}};
+  const auto spec = parse_pipeline(text, "p.yaml", catalog, patch);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->stages[1].name, "loading bay");
+  EXPECT_EQ(spec->stages[1].options["quiet"], true);
+}
+
+TEST(PipelineFile, UnnamedStagesAreShownByTheirOwnNames) {
+  const Catalog catalog = make_catalog();
+  const std::string zone = "{zone: {polygon: [[0, 0], [1, 1]]}}";
+  const auto spec =
+      parse_pipeline("sources: {a: {kind: camera, url: x}}\nstages: [" + zone + ", " + zone + "]\n", "p.yaml", catalog);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->stages[0].options["name"], "zone");
+  EXPECT_EQ(spec->stages[1].options["name"], "zone2");
+}
+
 TEST(PipelineFile, PrivacyAndEvidenceHaveDefaultsAndTheTwinMayChangeThem) {
   const Catalog catalog = make_catalog();
   const auto plain = parse_pipeline(kGood, "p.yaml", catalog);
@@ -191,6 +258,17 @@ TEST(PipelineFile, TwinMistakesNameTheTwin) {
        "twin: /stages/detect/score_min: score_min must be a number"},
       {R"({"stages": {"detect": {"model": null}}})", "detect needs the option \"model\""},
       {R"({"stages": {"detekt": {}}})", "twin: /stages/detekt: there is no \"detekt\"; did you mean \"detect\"?"},
+      {R"({"stages": {"door": {"polygon": []}}})", "to add one, give its kind"},
+      {R"({"stages": {"door": true}})", "to add one, give its kind"},
+      {R"({"stages": {"door": {"kind": "zoen"}}})", "twin: /stages/door: there is no stage \"zoen\"; did you mean"},
+      {R"({"stages": {"door": {"kind": "zone", "after": "trakc"}}})",
+       "twin: /stages/door/after: there is no \"trakc\"; did you mean \"track\"?"},
+      {R"({"stages": {"door": {"kind": "zone", "after": "door"}}})", "twin: /stages/door/after: there is no \"door\""},
+      {R"({"stages": {"door": {"kind": "zone", "after": 3}}})", "twin: /stages/door/after: after is the name"},
+      {R"({"stages": {"door": {"kind": "zone", "name": "gate"}}})", "twin: /stages/door/name: name must be \"door\""},
+      {R"({"stages": {"door": {"kind": "zone"}}})", "twin: /stages/door: zone needs the option \"polygon\""},
+      {R"({"stages": {"press": {"after": "track"}}})", "twin: /stages/press/after: zone has no option \"after\""},
+      {R"({"stages": {"press": true}})", "give a map of options, or false to remove it"},
       {R"({"stages": [{"trak": {}}]})", "twin: /stages/0/trak: there is no stage \"trak\"; did you mean \"track\"?"},
       {R"({"sources": {"gate": {"fsp": 3}}})", "twin: /sources/gate/fsp: camera has no option \"fsp\""},
       {R"({"stage": {}})", "twin: /stage: unknown key \"stage\"; did you mean \"stages\"?"},
