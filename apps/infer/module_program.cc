@@ -179,10 +179,18 @@ pipeline::MethodReply ModuleProgram::reply_at_once(const std::string& name, cons
 
 void ModuleProgram::apply_desired(const Json& desired) {
   const Json* patch = find_member(desired, {"pipeline"});
-  auto status = control_.submit([this, patch = patch == nullptr ? Json() : *patch] {
-    // The error is kept by the host and reported; the pipeline before goes on.
-    if (auto applied = host_.apply(patch); !applied) log_debug("infer", "the twin's pipeline was refused");
-  });
+  const Json* version = find_member(desired, {"$version"});
+  auto status = control_.submit(
+      [this, patch = patch == nullptr ? Json() : *patch,
+       version = version != nullptr && version->is_number_integer() ? version->get<std::int64_t>() : 0] {
+        // The error is kept by the host and reported; the pipeline before goes on.
+        if (auto applied = host_.apply(patch, version); !applied) log_debug("infer", "the twin's pipeline was refused");
+        // Whoever changed the twin waits for the answer.
+        loop_.post([this] {
+          reported_us_ = 0;
+          report_if_due();
+        });
+      });
   if (!status) log_error("infer", status.error());
 }
 

@@ -39,6 +39,14 @@ class HandSource final : public pipeline::Source {
   std::atomic<int>& done_count_;
 };
 
+class PassStage final : public pipeline::Stage {
+ public:
+  Status process(const Packet& packet, const pipeline::Emit& emit) override {
+    emit(packet);
+    return Done{};
+  }
+};
+
 class HostTest : public ::testing::Test {
  protected:
   HostTest() : file_(std::filesystem::temp_directory_path() / ("verge_host_" + std::to_string(getpid()) + ".yaml")) {
@@ -51,6 +59,9 @@ class HostTest : public ::testing::Test {
       return Error{ErrorCode::unavailable, "no such model"};
     };
     catalog_.add(std::move(broken));
+    catalog_.add(kind_of<pipeline::Stage>(
+        "pass", {{"when", "text", "", ""}, {"unset", "text", "", "x"}, {"most", "integer", "", 1}},
+        [](const Json&, const Context&) { return std::make_unique<PassStage>(); }));
     catalog_.add_live_renderer(
         [](const Packet& packet, const pipeline::LiveRequest&) -> std::optional<pipeline::LiveFrame> {
           if (!pipeline::payload_as<pipeline::SensorRow>(packet)) return std::nullopt;
@@ -91,8 +102,9 @@ TEST_F(HostTest, TheTwinChangesThePipelineAndMistakesDoNotStopIt) {
   const Json second = host.report();
   EXPECT_NE(second["pipeline"]["hash"], first["pipeline"]["hash"]);
 
-  EXPECT_FALSE(host.apply({{"sources", {{"gate", {{"numbr", 2}}}}}}));  // a typo
+  EXPECT_FALSE(host.apply({{"sources", {{"gate", {{"numbr", 2}}}}}}, 7));  // a typo
   EXPECT_EQ(changes_, 2);
+  EXPECT_EQ(host.report()["pipeline"]["desired"], 7);
   EXPECT_THAT(host.report()["pipeline"]["error"].get<std::string>(), HasSubstr("twin: /sources/gate/numbr"));
   EXPECT_EQ(host.report()["pipeline"]["hash"], second["pipeline"]["hash"]);
 
@@ -104,6 +116,20 @@ TEST_F(HostTest, TheTwinChangesThePipelineAndMistakesDoNotStopIt) {
   ASSERT_TRUE(host.apply(nullptr));  // back to the file
   EXPECT_EQ(host.report()["pipeline"]["hash"], first["pipeline"]["hash"]);
   EXPECT_EQ(host.report()["pipeline"]["error"], "");
+}
+
+TEST_F(HostTest, TheReportSaysWhichStagesRun) {
+  auto host = make_host();
+  ASSERT_TRUE(host.run_file());
+  EXPECT_EQ(host.report()["pipeline"]["stages"], Json::array());
+  Json added = {{"kind", "pass"}, {"when", "level > 3"}, {"most", 2}};
+  ASSERT_TRUE(host.apply({{"stages", {{"watch", added}}}}, 3));
+  const Json expected = {{"name", "watch"}, {"kind", "pass"}, {"inputs", {"gate"}}, {"when", "level > 3"}};
+  EXPECT_EQ(host.report()["pipeline"]["stages"], Json::array({expected}));
+  EXPECT_EQ(host.report()["pipeline"]["desired"], 3);
+  added["when"] = std::string(1001, 'x');  // too long to be worth a twin's room
+  ASSERT_TRUE(host.apply({{"stages", {{"watch", added}}}}, 4));
+  EXPECT_FALSE(host.report()["pipeline"]["stages"][0].contains("when"));
 }
 
 TEST_F(HostTest, ABadFileDoesNotRun) {

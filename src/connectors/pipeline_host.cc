@@ -42,11 +42,12 @@ Status PipelineHost::run_file() {
   return start(spec);
 }
 
-Status PipelineHost::apply(const Json& patch) {
+Status PipelineHost::apply(const Json& patch, std::int64_t version) {
   auto spec = parse_pipeline(text_, file_.filename().string(), catalog_, patch);
   Status status = spec ? switch_to(*spec) : Status(spec.error());
   const std::lock_guard lock(mutex_);
   error_ = status ? "" : status.error().message;
+  desired_ = version;
   if (!status) log_error("pipeline", status.error());
   return status;
 }
@@ -133,6 +134,25 @@ Json described_methods(pipeline::Executor& executor) {
   return methods;
 }
 
+/// What stages there are, in order, so that whoever changes them by the twin knows their names and what they ask for.
+/// Of the options only texts that the file or the twin gave; none when the list gets too long for a twin.
+Json described_stages(const PipelineSpec& spec) {
+  constexpr std::size_t kStagesBytesMax = 12'000, kTextBytesMax = 1'000;
+  Json full = Json::array(), brief = Json::array();
+  for (std::size_t i = 0; i < spec.stages.size(); ++i) {
+    const pipeline::StageSpec& stage = spec.stages[i];
+    Json described = {{"name", stage.name}, {"kind", stage.kind}, {"inputs", stage.inputs}};
+    brief.push_back(described);
+    for (const auto& [key, value] : spec.effective["stages"][i].items()) {
+      if (described.contains(key) || !value.is_string()) continue;
+      if (value.get_ref<const std::string&>().size() <= kTextBytesMax) described[key] = value;
+    }
+    full.push_back(std::move(described));
+  }
+  if (to_text(full).size() <= kStagesBytesMax) return full;
+  return to_text(brief).size() <= kStagesBytesMax ? brief : Json::array();
+}
+
 }  // namespace
 
 Json PipelineHost::report() const {
@@ -140,7 +160,8 @@ Json PipelineHost::report() const {
   Json report = Json::object();
   {
     const std::lock_guard lock(mutex_);
-    report["pipeline"] = {{"hash", hash_}, {"error", error_}};
+    report["pipeline"] = {{"hash", hash_}, {"error", error_}, {"desired", desired_}, {"stages", Json::array()}};
+    if (spec_) report["pipeline"]["stages"] = described_stages(*spec_);
     executor = executor_;
   }
   report["streams"] = Json::array();

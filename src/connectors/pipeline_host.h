@@ -26,7 +26,8 @@ class PipelineHost {
   Status run_file();
   /// The twin's desired "pipeline" (null: none). Nothing happens when the pipeline stays the same. On an error the one
   /// before goes on, or is started again, and error() says why.
-  Status apply(const Json& patch);
+  /// version  of the twin's desired properties, told by report()
+  Status apply(const Json& patch, std::int64_t version = 0);
   /// Returns the outcome of what ran.
   Status stop();
 
@@ -35,7 +36,8 @@ class PipelineHost {
   std::shared_ptr<evidence::Keeper> evidence() const;
   std::shared_ptr<const pipeline::PipelineSpec> spec() const;
   const pipeline::Context& context() const { return context_; }
-  /// {"pipeline": {"hash", "error"}, "streams": [{"name", "family", "kind", "rate_hz", "dropped", "failed", "error"}]}
+  /// {"pipeline": {"hash", "error", "desired", "stages": [{"name", "kind", "inputs", texts among its options}]},
+  /// "streams": [{"name", "family", "kind", "rate_hz", "dropped", "failed", "error"}]}
   Json report() const;
   /// What of the report is structure: a report is due when it differs.
   static Json structure_of(const Json& report);
@@ -58,6 +60,7 @@ class PipelineHost {
   std::shared_ptr<evidence::Keeper> evidence_;  ///< Outlives the executor.
   std::shared_ptr<pipeline::Executor> executor_;
   std::string hash_, error_;
+  std::int64_t desired_ = 0;  ///< Version of the desired properties that were applied or refused last.
 };
 
 }  // namespace verge::connectors
