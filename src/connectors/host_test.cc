@@ -132,6 +132,20 @@ TEST_F(HostTest, TheReportSaysWhichStagesRun) {
   EXPECT_FALSE(host.report()["pipeline"]["stages"][0].contains("when"));
 }
 
+TEST_F(HostTest, AStreamKeepsItsFamilyWhenThePipelineChanges) {
+  auto host = make_host();
+  ASSERT_TRUE(host.run_file());
+  const auto family = [&] { return host.report()["streams"][0]["family"].get<std::string>(); };
+  EXPECT_EQ(family(), "");
+  (void)queue_->push(row_packet(1));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (family().empty() && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(family(), "telemetry");
+  ASSERT_TRUE(host.apply({{"sources", {{"gate", {{"number", 2}}}}}}));  // no packet yet
+  EXPECT_EQ(family(), "telemetry");
+}
+
 TEST_F(HostTest, ABadFileDoesNotRun) {
   write("{sources: {gate: {kind: hnd}}}");
   auto host = make_host();

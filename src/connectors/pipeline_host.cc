@@ -1,5 +1,7 @@
 #include "connectors/pipeline_host.h"
 
+#include <algorithm>
+
 #include "base/disk.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -95,6 +97,17 @@ Status PipelineHost::stop_running() {
     spec_ = nullptr;
   }
   if (!old) return Done{};
+  {
+    // A stream learns its family from its first packet; whoever asks before sees the one it had.
+    const auto streams = old->streams();
+    const std::lock_guard lock(mutex_);
+    for (const pipeline::StreamState& stream : streams) {
+      if (!stream.family.empty()) families_[stream.name] = stream.family;
+    }
+    std::erase_if(families_, [&](const auto& entry) {
+      return std::ranges::find(streams, entry.first, &pipeline::StreamState::name) == streams.end();
+    });
+  }
   if (changed_) changed_(nullptr);
   old->stop();
   return old->outcome();
@@ -158,17 +171,19 @@ Json described_stages(const PipelineSpec& spec) {
 Json PipelineHost::report() const {
   std::shared_ptr<Executor> executor;
   Json report = Json::object();
+  std::map<std::string, std::string> families;
   {
     const std::lock_guard lock(mutex_);
     report["pipeline"] = {{"hash", hash_}, {"error", error_}, {"desired", desired_}, {"stages", Json::array()}};
     if (spec_) report["pipeline"]["stages"] = described_stages(*spec_);
     executor = executor_;
+    families = families_;
   }
   report["streams"] = Json::array();
   if (!executor) return report;
   for (const pipeline::StreamState& stream : executor->streams()) {
     report["streams"].push_back({{"name", stream.name},
-                                 {"family", stream.family},
+                                 {"family", stream.family.empty() ? families[stream.name] : stream.family},
                                  {"kind", stream.kind},
                                  {"rate_hz", static_cast<double>(static_cast<int>(stream.rate_hz * 10 + 0.5)) / 10},
                                  {"dropped", stream.dropped},

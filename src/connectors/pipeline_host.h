@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -60,6 +61,7 @@ class PipelineHost {
   std::shared_ptr<evidence::Keeper> evidence_;  ///< Outlives the executor.
   std::shared_ptr<pipeline::Executor> executor_;
   std::string hash_, error_;
+  std::map<std::string, std::string> families_;  ///< Of the streams that ended last; until the new ones know theirs.
   std::int64_t desired_ = 0;  ///< Version of the desired properties that were applied or refused last.
 };
 
