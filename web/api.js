@@ -43,14 +43,22 @@ function errorOf(call, status, body) {
   return new ApiError(call, status, "", `The hub answered ${status}.`);
 }
 
-async function call(method, path, body, {wait_ms = timeout_ms, quiet401 = false} = {}) {
+let role = "";
+/** Whether the person who is logged in may change something; the hub refuses it otherwise. */
+export const mayOperate = () => role === "operator" || role === "admin";
+function known(person) {
+  role = person?.role ?? "";
+  return person;
+}
+
+async function call(method, path, body, {wait_ms = timeout_ms, quiet401 = false, headers = {}} = {}) {
   const name = `${method} ${path}`;
   let response;
   try {
     response = await fetch(path, {
       method,
       credentials: "same-origin",
-      headers: method === "GET" ? {} : {"Content-Type": "application/json", "X-Verge": "1"},
+      headers: method === "GET" ? headers : {"Content-Type": "application/json", "X-Verge": "1", ...headers},
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(wait_ms),
     });
@@ -85,9 +93,9 @@ const identity = (device, module) =>
   `/twins/${encodeURIComponent(device)}${module ? `/modules/${encodeURIComponent(module)}` : ""}`;
 
 export const api = {
-  login: (user, password) => call("POST", "/api/v1/login", {user, password}, {quiet401: true}),
+  login: (user, password) => call("POST", "/api/v1/login", {user, password}, {quiet401: true}).then(known),
   logout: () => call("POST", "/api/v1/logout"),
-  me: () => call("GET", "/api/v1/me", undefined, {quiet401: true}),
+  me: () => call("GET", "/api/v1/me", undefined, {quiet401: true}).then(known),
   changePassword: (old, fresh) => call("POST", "/api/v1/password", {old, new: fresh}, {quiet401: true}),
   overview: () => call("GET", "/api/v1/overview"),
   devices: () => call("GET", "/api/v1/devices"),
@@ -96,6 +104,14 @@ export const api = {
   series: filters => call("GET", `/api/v1/series${query(filters)}`),
   joinToken: (device, minutes) => call("POST", "/api/v1/join-tokens", device ? {device, minutes} : {minutes}),
   twin: (device, module) => call("GET", `${identity(device, module)}?${azure}`),
+  /** Merges into the desired properties, if the twin is still the one with this etag; else the error has status 412. */
+  patchTwin: (device, module, desired, etag) =>
+    call(
+      "PATCH",
+      `${identity(device, module)}?${azure}`,
+      {properties: {desired}},
+      {headers: {"If-Match": `"${etag}"`}}
+    ),
   /** Resolves to {"status", "payload"} of the module's answer. */
   method: (device, module, name, payload, seconds = 30) =>
     call(

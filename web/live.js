@@ -1,6 +1,6 @@
 // live.js -- the Live place: a wall of tiles, one per source, or one source in full with its history beside it.
 
-import {api} from "./api.js";
+import {api, mayOperate} from "./api.js";
 import {Chart} from "./chart.js";
 import {h, memory, problemBox} from "./dom.js";
 import {eventRow, insertRow, notableEvents} from "./events.js";
@@ -20,7 +20,7 @@ const history_rows_max = 100;
 
 /** Shows the place in `main`; returns {leave()}. address: {segments, query}. */
 export function showLive(main, link, address) {
-  return address.segments.length === 3 ? new Single(main, link, address.segments) : new Wall(main, link, address.query);
+  return address.segments.length === 3 ? new Single(main, link, address.segments, address.query) : new Wall(main, link, address.query);
 }
 
 class Wall {
@@ -136,6 +136,16 @@ class Wall {
           location.hash = sourceAddress(source);
         },
       ],
+      ...(source.family === "vision" && mayOperate()
+        ? [
+            [
+              "Edit zones",
+              () => {
+                location.hash = `${sourceAddress(source)}?edit`;
+              },
+            ],
+          ]
+        : []),
       [
         "Show its events",
         () => {
@@ -189,14 +199,16 @@ class Single {
   #list = h("ul", {class: "event-list"});
   #chart = null;
   #left = false;
+  #edits;
   #onEvent = event => {
     if (sourceKey(event.detail) !== this.#key) return;
     this.#tile?.event(event.detail);
     if (!isMeasurement(event.detail)) this.#prepend(event.detail);
   };
 
-  constructor(main, link, [device, module, stream]) {
+  constructor(main, link, [device, module, stream], query) {
     this.#link = link;
+    this.#edits = query.has("edit");
     this.#key = `${device}/${module}/${stream}`;
     const place = h("div", {class: "single-main"});
     const side = h(
@@ -249,7 +261,7 @@ class Single {
           )
         );
       } else {
-        this.#tile = new Tile(this.#link, source, {large: true});
+        this.#tile = new Tile(this.#link, source, {large: true, edits: this.#edits});
         place.replaceChildren(this.#tile.element);
         if (source.family === "telemetry") place.append(this.#history(wanted));
       }

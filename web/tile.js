@@ -2,13 +2,14 @@
 //
 // Subscribes to the live stream only while it is on the screen and the page is visible.
 
-import {api} from "./api.js";
+import {api, mayOperate} from "./api.js";
 import {familyMark, h, icon, setState, timeAgo} from "./dom.js";
 import {notableEvents} from "./events.js";
 import {clockTime, eventTime, eventTitle, isMeasurement, number} from "./format.js";
 import {sourceKey} from "./link.js";
 import {methodForm, methodsOfDevice} from "./methods.js";
 import {OtherView, PictureView, PointsView, SoundView} from "./views.js";
+import {ZoneEditor} from "./zones.js";
 
 const views = {picture: PictureView, sound: SoundView, points: PointsView};
 const stale_ms_min = 3000;
@@ -34,17 +35,30 @@ export class Tile {
   #facts = h("div", {class: "facts"});
   #last = h("div", {class: "last"});
   #channels = null;
+  #edit = null; // the button that opens the editor of zones, where there is one
+  #editor = null;
+  #wants_editor;
   #visibility = () => this.#decide();
 
-  /** options: {large, menu: element or null} */
-  constructor(link, source, {large = false, menu = null} = {}) {
+  /** options: {large, menu: element or null, edits: whether to open the editor of zones with the first picture} */
+  constructor(link, source, {large = false, menu = null, edits = false} = {}) {
     this.#link = link;
+    this.#wants_editor = edits;
     // What a source is (a camera, a recording) says nothing about how it looks; its family does.
     source = {...source, kind: view_of_family[source.family] ?? source.kind};
     this.#source = source;
     const View = views[source.kind] ?? OtherView;
     this.#view = new View(source, {channelsChanged: () => this.#listChannels()});
     this.#view.element.append(this.#over);
+    if (large && this.#view instanceof PictureView && mayOperate()) {
+      this.#edit = h("button", {
+        type: "button",
+        class: "edit-zones",
+        text: "Edit zones",
+        disabled: true,
+        onclick: () => this.#openEditor(),
+      });
+    }
     const title = h("h2", {}, large ? source.stream : h("a", {href: sourceAddress(source), text: source.stream}));
     this.element = h(
       "article",
@@ -59,6 +73,7 @@ export class Tile {
         familyMark(source.family),
         title,
         this.#state,
+        this.#edit,
         menu,
         h("p", {class: "where", text: `${source.device} · ${source.module}`})
       ),
@@ -81,6 +96,7 @@ export class Tile {
   }
 
   close() {
+    this.#editor?.close();
     clearInterval(this.#timer);
     this.#observer.disconnect();
     document.removeEventListener("visibilitychange", this.#visibility);
@@ -141,6 +157,8 @@ export class Tile {
 
   #showState() {
     this.element.dataset.frames = this.#view.frames;
+    if (this.#edit) this.#edit.disabled = this.#editor !== null || this.#view.frames === 0;
+    if (this.#wants_editor && this.#edit && !this.#edit.disabled) this.#openEditor();
     const [level, word, reason] = this.#judge();
     this.element.dataset.state = word.split(" ")[0];
     setState(this.#state, level, word, reason);
@@ -211,6 +229,19 @@ export class Tile {
       h("a", {href: address, title: eventTitle(event), text: eventTitle(event)}),
       timeAgo(eventTime(event), "quiet")
     );
+  }
+
+  #openEditor() {
+    this.#wants_editor = false;
+    if (this.#editor) return;
+    this.#editor = new ZoneEditor(this.#view, this.#source, () => {
+      this.#editor = null;
+      this.#edit.hidden = false;
+      this.#edit.focus({preventScroll: true});
+    });
+    this.#edit.hidden = true;
+    this.#view.element.after(this.#editor.panel);
+    this.#editor.panel.scrollIntoView({block: "nearest"});
   }
 
   /** Channels and Controls below a chart; both open on demand. */

@@ -57,8 +57,13 @@ export class PictureView {
   #waiting = null;
   #busy = false;
   #shown = null; // {header, bitmap}
+  #editing = null; // {changed()} while somebody draws zones over the picture
+  frozen = false;
   #trails = new Map();
-  #observer = new ResizeObserver(() => this.#draw());
+  #observer = new ResizeObserver(() => {
+    this.#draw();
+    this.#editing?.changed();
+  });
   frames = 0;
 
   constructor() {
@@ -81,8 +86,29 @@ export class PictureView {
     return false;
   }
 
+  /** The zones and lines of the newest picture, as in the live header. */
+  get shapes() {
+    return this.#shown?.header.shapes ?? [];
+  }
+  /** Where the picture is in this view, CSS pixels: {left, top, width, height}; null before the first one. */
+  get area() {
+    const bitmap = this.#shown?.bitmap;
+    const {clientWidth: wide, clientHeight: high} = this.#canvas;
+    if (!bitmap || !wide || !high) return null;
+    const scale = Math.min(wide / bitmap.width, high / bitmap.height);
+    const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+    return {left: (wide - width) / 2, top: (high - height) / 2, width, height};
+  }
+  /** While `editing` is given its owner draws the shapes; its changed() is called when the picture's area is another. */
+  edit(editing) {
+    this.#editing = editing;
+    this.frozen = false;
+    this.#draw();
+  }
+
   frame(header, bytes) {
     this.#remember(header);
+    if (this.frozen) return;
     this.#waiting = {header, bytes};
     if (!this.#busy) this.#decode();
   }
@@ -142,19 +168,17 @@ export class PictureView {
     if (!size) return;
     const {header, bitmap} = this.#shown;
     const context = this.#canvas.getContext("2d");
-    const scale = Math.min(size.width / bitmap.width, size.height / bitmap.height);
-    const area = {width: bitmap.width * scale, height: bitmap.height * scale};
-    area.left = (size.width - area.width) / 2;
-    area.top = (size.height - area.height) / 2;
+    const area = this.area;
+    const shapes = this.#editing ? [] : (header.shapes ?? []);
     const at = (x, y) => [area.left + x * area.width, area.top + y * area.height];
     context.clearRect(0, 0, size.width, size.height);
     context.drawImage(bitmap, area.left, area.top, area.width, area.height);
     context.font = `600 13px ${getComputedStyle(this.#canvas).fontFamily}`;
     context.lineJoin = "round";
-    for (const shape of header.shapes ?? []) this.#drawShape(context, shape, at);
+    for (const shape of shapes) this.#drawShape(context, shape, at);
     for (const object of header.objects ?? []) this.#drawTrail(context, object, at);
     // Objects last: a zone's name must not hide who is in it.
-    for (const shape of header.shapes ?? []) this.#drawShapeName(context, shape, at, area);
+    for (const shape of shapes) this.#drawShapeName(context, shape, at, area);
     for (const object of header.objects ?? []) {
       this.#drawPoints(context, object, at);
       this.#drawBox(context, object, at);
