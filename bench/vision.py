@@ -37,6 +37,10 @@ WORKS = [
     ("vision.jpeg", "pictures jpeg", "imdecode", "opencv jpeg", "1080p JPEG in memory to 640 x 640 floats"),
     ("vision.jpeg", "pictures jpeg", "imdecode-reduced", "opencv jpeg-reduced", "the same; the peer decodes to half of the size, ours to the whole"),
     ("vision.h264", "pictures h264", "videocapture", "opencv h264", "1080p H.264 film to 640 x 640 floats"),
+    *((f"vision.knn{data}", f"nearest{data} {ours}", peer, f"python-nearest{data} {peer}", what)
+      for data, what in ((".random", "784 x 384 against 16,000 independent numbers, as bad as it gets; the nearest of each"),
+                         (".patches", "the same of 64 mixed directions, as patches of pictures are"))
+      for ours, peer in (("exact", "sklearn"), ("exact", "numpy"), ("float", "numpy"))),
     ("vision.contended", "ours-all frame", "opencv-default-threads", "python-default frame",
      "as vision.frame on all cores while another program keeps one busy; the peer's runtime with its own choice of threads"),
 ]
@@ -215,6 +219,13 @@ def measure_memory(options, commands, model, film, cores, output):
     output.show(figures.result(name, ours, "MB", "python-opencv", peer, about))
 
 
+def make_vectors(folder):
+    """Files of 16,000 rows and 784 queries for each kind of data, by numpy of the peers."""
+    if not (folder / "patches.queries").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([folder.parent / "venv/bin/python", ROOT / "bench/peers/make_vectors.py", folder], check=True)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench vision", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
@@ -235,6 +246,8 @@ def main():
     film = options.cache / "media" / "film" / "vtest.avi"
     cores = sorted(os.sched_getaffinity(0))[-options.threads :]
     output = figures.Output(options.json)
+    vectors = folder / "vectors"
+    make_vectors(vectors)
     pictures = make_pictures(folder / "pictures", film)
     every = os.sched_getaffinity(0)
 
@@ -253,6 +266,10 @@ def main():
         "python": python(options.threads),
         "ours-all": ours(len(every)),
         "python-default": python(0),
+        **{f"nearest.{data}": [options.bin / "verge-bench-nearest", "--bank", vectors / f"{data}.bank", "--queries",
+                               vectors / f"{data}.queries", "--threads", str(options.threads)] for data in ("random", "patches")},
+        **{f"python-nearest.{data}": [folder / "venv/bin/python", ROOT / "bench/peers/nearest_loop.py", vectors / f"{data}.bank",
+                                      vectors / f"{data}.queries", "384", str(options.threads)] for data in ("random", "patches")},
         "pictures": [options.bin / "verge-bench-pictures", *pictures],
         "opencv": [folder / "venv/bin/python", ROOT / "bench/peers/picture_loop.py", *pictures[1::2]],
     }

@@ -11,10 +11,9 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define VERGE_LANES_CODE __attribute__((target_clones("arch=haswell", "default"), optimize("O3")))
-#else
-#define VERGE_LANES_CODE __attribute__((optimize("O3")))
 #endif
+
+#include "base/kernel.h"
 
 namespace verge::training {
 namespace {
@@ -56,7 +55,7 @@ bool judge_plain(const Tile& tile, const Number (&products)[kTileQueries][kTileR
   return any;
 }
 
-__attribute__((optimize("O3"))) bool tile_of_floats_plain(const Tile& tile, Masks& masks) {
+VERGE_UNROLLED bool tile_of_floats_plain(const Tile& tile, Masks& masks) {
   const auto* queries = static_cast<const float*>(tile.queries);
   const auto* rows = static_cast<const float*>(tile.rows);
   float products[kTileQueries][kTileRows] = {};
@@ -68,7 +67,7 @@ __attribute__((optimize("O3"))) bool tile_of_floats_plain(const Tile& tile, Mask
   return judge_plain(tile, products, masks);
 }
 
-__attribute__((optimize("O3"))) bool tile_of_integers_plain(const Tile& tile, Masks& masks) {
+VERGE_UNROLLED bool tile_of_integers_plain(const Tile& tile, Masks& masks) {
   const auto* queries = static_cast<const std::int16_t*>(tile.queries);
   const auto* rows = static_cast<const std::int16_t*>(tile.rows);
   std::int32_t products[kTileQueries][kTileRows] = {};
@@ -83,7 +82,6 @@ __attribute__((optimize("O3"))) bool tile_of_integers_plain(const Tile& tile, Ma
 }
 
 #if defined(__x86_64__)
-#define VERGE_AVX2 __attribute__((target("avx2,fma"), optimize("O3")))
 
 VERGE_AVX2 inline std::uint32_t judge_avx2(__m256 low, __m256 high, const Tile& tile, std::size_t q) {
   const __m256 factor = _mm256_broadcast_ss(tile.factors + q), limit = _mm256_broadcast_ss(tile.limits + q);
@@ -94,7 +92,7 @@ VERGE_AVX2 inline std::uint32_t judge_avx2(__m256 low, __m256 high, const Tile& 
   return static_cast<std::uint32_t>(first) | static_cast<std::uint32_t>(second) << 8U;
 }
 
-VERGE_AVX2 bool tile_of_floats_avx2(const Tile& tile, Masks& masks) {
+VERGE_AVX2 VERGE_UNROLLED bool tile_of_floats_avx2(const Tile& tile, Masks& masks) {
   const auto* queries = static_cast<const float*>(tile.queries);
   const auto* rows = static_cast<const float*>(tile.rows);
   __m256 low[kTileQueries], high[kTileQueries];
@@ -115,7 +113,7 @@ VERGE_AVX2 bool tile_of_floats_avx2(const Tile& tile, Masks& masks) {
   return any != 0;
 }
 
-VERGE_AVX2 bool tile_of_integers_avx2(const Tile& tile, Masks& masks) {
+VERGE_AVX2 VERGE_UNROLLED bool tile_of_integers_avx2(const Tile& tile, Masks& masks) {
   const auto* queries = static_cast<const float*>(tile.queries);  // A pair of integers is as long as a float.
   const auto* rows = static_cast<const __m256i*>(tile.rows);
   __m256i low[kTileQueries], high[kTileQueries];
@@ -144,7 +142,7 @@ VERGE_AVX2 bool tile_of_integers_avx2(const Tile& tile, Masks& masks) {
 TileFunction tile_function(const NearestOptions& options) {
   const bool is_integer = options.first_pass == FirstPass::int16;
 #if defined(__x86_64__)
-  if (!options.is_plain && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (!options.is_plain && has_avx2()) {
     return is_integer ? tile_of_integers_avx2 : tile_of_floats_avx2;
   }
 #endif
@@ -216,7 +214,7 @@ using FloatRows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Ro
 
 }  // namespace
 
-VERGE_LANES_CODE float squared_distance(const float* a, const float* b, std::size_t dimensions) {
+VERGE_KERNEL float squared_distance(const float* a, const float* b, std::size_t dimensions) {
   float lanes[16] = {};
   std::size_t i = 0;
   for (; i + 16 <= dimensions; i += 16) {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <fmt/format.h>
 
-#include "vision/kernel.h"
+#include "base/kernel.h"
 
 namespace verge::vision {
 namespace {

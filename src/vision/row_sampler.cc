@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "vision/kernel.h"
+#include "base/kernel.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -43,12 +43,7 @@ VERGE_KERNEL void sample_columns(const std::uint16_t* row, const std::int32_t* l
 }
 
 #if defined(__x86_64__)
-#define VERGE_AVX2 __attribute__((target("avx2,fma")))
-
-bool has_shuffles() {
-  static const bool has = __builtin_cpu_supports("avx2") > 0 && __builtin_cpu_supports("fma") > 0;
-  return has;
-}
+bool has_shuffles() { return has_avx2(); }
 
 VERGE_AVX2 inline __m128i load_16(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
 

@@ -2,7 +2,7 @@
 // 2023) for columns [1, 4 + labels, N] without objectness; Ge et al. 2021 (YOLOX) for rows whose centre and size still
 // belong to a cell: x = (column + dx) * stride, width = exp(w) * stride, strides one after the other.
 #include "vision/heads/families.h"
-#include "vision/kernel.h"
+#include "base/kernel.h"
 
 namespace verge::vision {
 namespace {
