@@ -555,13 +555,14 @@ export class ZoneEditor {
     if (!shape) return this.#form.replaceChildren();
     if (this.#asks === shape.id) {
       const rules = rulesThatAsk(this.#stages, shape.name);
+      const [rule, ask, they] = rules.length === 1 ? ["Rule", "asks", "it fails"] : ["Rules", "ask", "they fail"];
       return this.#form.replaceChildren(
         h(
           "p",
           {class: "zone-ask", role: "alert"},
-          `${rules.length === 1 ? "Rule" : "Rules"} `,
+          `${rule} `,
           h("b", {text: rules.join(", ")}),
-          ` ${rules.length === 1 ? "asks" : "ask"} for ${shape.name}. Without it ${rules.length === 1 ? "it fails" : "they fail"}.`
+          ` ${ask} for ${shape.name}. Without it ${they} and the stream gives no pictures; change the rule first.`
         ),
         h("button", {type: "button", text: "Remove anyway", data: {do: "anyway"}, onclick: () => this.#remove()}),
         h("button", {type: "button", text: "Keep it", onclick: () => this.#choose(shape.id)})
