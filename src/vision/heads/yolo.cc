@@ -1,8 +1,8 @@
 // Sources: YOLOv5 (Ultralytics 2020) for rows [1, N, 5 + labels]: centre, size, objectness, scores; YOLOv8 (Ultralytics
 // 2023) for columns [1, 4 + labels, N] without objectness; Ge et al. 2021 (YOLOX) for rows whose centre and size still
 // belong to a cell: x = (column + dx) * stride, width = exp(w) * stride, strides one after the other.
-#include "vision/heads/families.h"
 #include "base/kernel.h"
+#include "vision/heads/families.h"
 
 namespace verge::vision {
 namespace {
