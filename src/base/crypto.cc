@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
@@ -38,6 +39,37 @@ std::string scrypt(std::string_view password, std::string_view salt, const Scryp
                                 cost.block, cost.parallel, kScryptMemoryMax, unsigned_data(hash), hash.size());
   return ok == 1 ? hash : std::string();
 }
+
+constexpr std::size_t kNonceBytes = 12, kTagBytes = 16;
+static_assert(kNonceBytes + kTagBytes == kSealExtraBytes);
+
+/// A cipher's state, ready for `key` and `nonce`, having taken in `about`.
+struct Gcm {
+  std::unique_ptr<EVP_CIPHER_CTX, void (*)(EVP_CIPHER_CTX*)> context{EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free};
+
+  Gcm(bool is_sealing, std::string_view key, std::string_view nonce, std::string_view about) {
+    VERGE_ASSERT(context != nullptr && key.size() == kSealKeyBytes);
+    VERGE_ASSERT(EVP_CipherInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, unsigned_data(key), unsigned_data(nonce),
+                                   is_sealing ? 1 : 0) == 1);
+    int ignored = 0;
+    VERGE_ASSERT(about.empty() || EVP_CipherUpdate(context.get(), nullptr, &ignored, unsigned_data(about),
+                                                   static_cast<int>(about.size())) == 1);
+  }
+  std::string turned(std::string_view text) const {
+    std::string out(text.size(), '\0');
+    int count = 0;
+    VERGE_ASSERT(text.empty() || EVP_CipherUpdate(context.get(), unsigned_data(out), &count, unsigned_data(text),
+                                                  static_cast<int>(text.size())) == 1);
+    VERGE_ASSERT(static_cast<std::size_t>(count) == text.size());
+    return out;
+  }
+  /// Sealing: always true. Opening: whether the tag is that of the text.
+  bool finish() const {
+    unsigned char none[16];
+    int count = 0;
+    return EVP_CipherFinal_ex(context.get(), none, &count) == 1;
+  }
+};
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> pieces;
@@ -116,6 +148,34 @@ std::string hmac_sha256(std::string_view key, std::string_view message) {
                           unsigned_data(code), nullptr);
   VERGE_ASSERT(made != nullptr);
   return code;
+}
+
+std::string seal(std::string_view key, std::string_view text, std::string_view about) {
+  VERGE_ASSERT(text.size() < (1U << 30U) && about.size() < (1U << 30U));
+  const std::string nonce = random_bytes(kNonceBytes);
+  const Gcm gcm(true, key, nonce, about);
+  const std::string hidden = gcm.turned(text);
+  std::string tag(kTagBytes, '\0');
+  VERGE_ASSERT(gcm.finish());
+  VERGE_ASSERT(EVP_CIPHER_CTX_ctrl(gcm.context.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes, tag.data()) == 1);
+  return nonce + hidden + tag;
+}
+
+Result<std::string> open_sealed(std::string_view key, std::string_view sealed, std::string_view about) {
+  const Error wrong{ErrorCode::corrupt, "open what was sealed: the key is another one, or the bytes were changed"};
+  if (sealed.size() < kSealExtraBytes || sealed.size() >= (1U << 30U)) return wrong;
+  const Gcm gcm(false, key, sealed.substr(0, kNonceBytes), about);
+  std::string text = gcm.turned(sealed.substr(kNonceBytes, sealed.size() - kSealExtraBytes));
+  std::string tag(sealed.substr(sealed.size() - kTagBytes));
+  VERGE_ASSERT(EVP_CIPHER_CTX_ctrl(gcm.context.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1);
+  if (gcm.finish()) return text;
+  wipe(text);
+  return wrong;
+}
+
+void wipe(std::string& secret) {
+  OPENSSL_cleanse(secret.data(), secret.size());
+  secret.clear();
 }
 
 std::string hash_password(std::string_view password) {

@@ -1,4 +1,4 @@
-// base/crypto.h -- hashes, message authentication, passwords.
+// base/crypto.h -- hashes, message authentication, passwords, sealing.
 //
 // The only part that includes the TLS library is base. Threads: pure functions.
 #pragma once
@@ -39,6 +39,19 @@ class Sha256 {
 
 /// HMAC-SHA-256 (RFC 2104), 32 raw bytes.
 std::string hmac_sha256(std::string_view key, std::string_view message);
+
+/// AES-256-GCM: what was sealed cannot be read or changed without the key.
+///
+/// Source: NIST SP 800-38D; nonces of 96 bits are drawn at random, so one key may seal at most 2^32 texts
+/// (section 8.3). key    kSealKeyBytes of random_bytes() about  not hidden, but opening needs the same: what the text
+/// belongs to Returns the nonce (12 bytes), the hidden text and the tag (16 bytes), kSealExtraBytes more than the text.
+inline constexpr std::size_t kSealKeyBytes = 32;
+inline constexpr std::size_t kSealExtraBytes = 28;
+std::string seal(std::string_view key, std::string_view text, std::string_view about);
+/// Errors: corrupt when key, `about` or any bit is not that of seal(); nothing of the text is given away then.
+Result<std::string> open_sealed(std::string_view key, std::string_view sealed, std::string_view about);
+/// Overwrites the bytes, in a way that the compiler keeps, and empties the text.
+void wipe(std::string& secret);
 
 /// A salted scrypt hash as text, with its parameters; verify compares in constant time.
 /// Cost: about 0.2 s and 16 MiB each, on purpose; call from a worker.

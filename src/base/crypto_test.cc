@@ -84,5 +84,49 @@ TEST(Crypto, BadHashesNeverMatch) {
   }
 }
 
+/// A vector from McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, test case 16.
+TEST(Crypto, OpensWhatOthersSealed) {
+  const std::string key = *from_hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
+  const std::string nonce = *from_hex("cafebabefacedbaddecaf888");
+  const std::string about = *from_hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+  const std::string text = *from_hex(
+      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657"
+      "ba637b39");
+  const std::string hidden = *from_hex(
+      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0a"
+      "bcc9f662");
+  const std::string tag = *from_hex("76fc6ece0f4e1768cddf8853bb2d551b");
+  const auto opened = open_sealed(key, nonce + hidden + tag, about);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(to_hex(*opened), to_hex(text));
+}
+
+TEST(Crypto, SealedTextsOpenOnlyAsTheyWere) {
+  const std::string key = random_bytes(kSealKeyBytes);
+  for (const std::string& text : {std::string(), std::string("a"), std::string(100'000, 'x')}) {
+    const std::string sealed = seal(key, text, "person 7");
+    EXPECT_EQ(sealed.size(), text.size() + kSealExtraBytes);
+    EXPECT_EQ(*open_sealed(key, sealed, "person 7"), text);
+    EXPECT_EQ(open_sealed(key, sealed, "person 8").error().code, ErrorCode::corrupt);
+    EXPECT_EQ(open_sealed(random_bytes(kSealKeyBytes), sealed, "person 7").error().code, ErrorCode::corrupt);
+    EXPECT_EQ(open_sealed(key, sealed.substr(1), "person 7").error().code, ErrorCode::corrupt);
+    for (const std::size_t at : {std::size_t{0}, sealed.size() / 2, sealed.size() - 1}) {
+      std::string changed = sealed;
+      changed[at] = static_cast<char>(changed[at] ^ 1);
+      EXPECT_EQ(open_sealed(key, changed, "person 7").error().code, ErrorCode::corrupt) << at;
+    }
+  }
+  EXPECT_NE(seal(key, "same", ""), seal(key, "same", ""));  // A nonce is never used twice.
+  EXPECT_EQ(open_sealed(key, "short", "").error().code, ErrorCode::corrupt);
+}
+
+TEST(Crypto, WipedTextsAreEmpty) {
+  std::string secret = "a key";
+  const char* bytes = secret.data();
+  wipe(secret);
+  EXPECT_TRUE(secret.empty());
+  EXPECT_EQ(std::string_view(bytes, 5), std::string_view("\0\0\0\0\0", 5));
+}
+
 }  // namespace
 }  // namespace verge

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/tls_engine.h"
+#include "base/unjudged_tls.h"
 
 namespace verge {
 namespace {
@@ -137,6 +138,13 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make_client(const TlsOptions& op
     VERGE_CHECK(load_key(context->get(), options.key_pem));
   }
   return std::shared_ptr<TlsContext>(context);
+}
+
+Result<TlsPointer> make_unjudged_tls() {
+  const auto context = new_context(false);
+  SSL_CTX_set_verify(context->get(), SSL_VERIFY_NONE, nullptr);
+  SSL_CTX_set_cipher_list(context->get(), "DEFAULT");
+  return TlsPointer(context);
 }
 
 /// The library reads from and writes to TlsEngine::Wire by these.

@@ -229,6 +229,10 @@ Status Client::Impl::send_connect(const std::optional<std::string>& password) {
   packet.client_id = options.client_id;
   if (!options.username.empty() || password) packet.username = options.username;
   if (password) packet.password = *password;
+  if (options.will) {
+    VERGE_CHECK(check_topic(options.will->topic));
+    packet.will = Will{options.will->topic, options.will->payload, 1, options.will->is_retained};
+  }
   std::string bytes;
   append_connect(bytes, packet);
   send(bytes);
@@ -527,11 +531,11 @@ void Client::unsubscribe(std::string_view filter) {
 }
 
 Status Client::publish(std::string_view topic, std::string_view payload, std::uint8_t qos,
-                       std::function<void(Status)> done) {
+                       std::function<void(Status)> done, bool is_retained) {
   const auto alive = impl_;
   if (qos > 1) return Error{ErrorCode::invalid_argument, "publish: QoS 2 is not supported; use 1"};
   if (qos == 1) {
-    VERGE_CHECK(alive->publishes.push(topic, payload, std::move(done)));
+    VERGE_CHECK(alive->publishes.push(topic, payload, std::move(done), is_retained));
     alive->send_publishes();
     return Done{};
   }
@@ -554,6 +558,7 @@ Status Client::publish(std::string_view topic, std::string_view payload, std::ui
   PublishPacket packet;
   packet.topic = topic;
   packet.payload = payload;
+  packet.retain = is_retained;
   append_publish(bytes, packet);
   alive->send(bytes);
   tell(done, Done{});

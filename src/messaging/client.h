@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,12 +20,19 @@
 
 namespace verge::messaging {
 
+/// What the server tells others when this client goes without DISCONNECT. QoS 1.
+struct LastWill {
+  std::string topic, payload;
+  bool is_retained = true;
+};
+
 struct ClientOptions {
   ConnectOptions connect;
   std::string websocket_target;  ///< Not empty: MQTT over WebSocket at this path (sub-protocol "mqtt").
   std::string client_id;
   std::string username;
   bool clean_session = false;
+  std::optional<LastWill> will{};
   std::uint16_t keep_alive_s = 60;
   std::size_t inflight_max = 256;             ///< QoS 1 publishes on the wire without PUBACK.
   std::size_t queued_max = 10'000;            ///< Publishes waiting, up to 27,232; more are refused with limit.
@@ -64,8 +72,9 @@ class Client {
   /// qos 0: sent if connected, else dropped (done gets unavailable). qos 1: done when PUBACK came, however many
   /// reconnects that takes. Errors (then `done` is not called): limit when the queue is full or the packet would
   /// exceed packet_bytes_max, invalid_argument for a malformed topic or qos above 1.
+  /// is_retained: the server keeps it for later subscribers; an empty payload makes it forget.
   Status publish(std::string_view topic, std::string_view payload, std::uint8_t qos,
-                 std::function<void(Status)> done = {});
+                 std::function<void(Status)> done = {}, bool is_retained = false);
   std::size_t unacknowledged_count() const;
   /// Drops the connection and connects again, with new credentials (before a token ends).
   void reconnect();

@@ -61,14 +61,16 @@ struct Server {
     };
     handlers.publish = [this](const SessionPointer&, const PublishIn& publish, Acknowledge acknowledge) -> Status {
       received.emplace_back(publish.payload);
+      if (publish.retain) retained.emplace_back(publish.payload);
       duplicate_count += publish.duplicate ? 1 : 0;
       held.push_back(std::move(acknowledge));
       held_max = std::max(held_max, held.size());
       if (acknowledges_at_once) release();
       return Done{};
     };
-    handlers.closed = [this](const SessionPointer&, bool clean, std::string_view) {
+    handlers.closed = [this](const SessionPointer& session, bool clean, std::string_view) {
       clean ? ++clean_count : ++unclean_count;
+      last_request = session->request();
     };
     endpoint.emplace(loop, options, std::move(handlers));
     ListenOptions listen;
@@ -87,7 +89,8 @@ struct Server {
   }
 
   std::vector<ConnectCode> verdicts;
-  std::vector<std::string> passwords, received;
+  std::vector<std::string> passwords, received, retained;
+  ConnectRequest last_request;
   std::vector<Acknowledge> held;
   std::size_t held_max = 0;
   bool acknowledges_at_once = true;
@@ -177,6 +180,37 @@ TEST_F(ClientTest, PublishesAndReceives) {
   client->unsubscribe("in/#");
   wait_until([&] { return !session->is_subscribed("in/x"); });
   EXPECT_EQ(client->unacknowledged_count(), 0U);
+}
+
+TEST_F(ClientTest, RetainedPublishesSaySo) {
+  serve();
+  start(options());
+  const auto count = [this](const Status&) { ++done_count; };
+  ASSERT_TRUE(client->publish("a", "kept", 1, count, true));
+  ASSERT_TRUE(client->publish("a", "passing", 1, count));
+  wait_until([&] { return done_count == 2; });
+  ASSERT_TRUE(client->publish("a", "kept too", 0, count, true));
+  wait_until([&] { return server->received.size() == 3; });
+  EXPECT_THAT(server->retained, ElementsAre("kept", "kept too"));
+}
+
+TEST_F(ClientTest, TheWillIsTheServersUntilItIsLeftProperly) {
+  serve();
+  ClientOptions use = options();
+  use.will = LastWill{"v/available", "offline", true};
+  start(use);
+  wait_until([&] { return client->is_connected(); });
+  client->stop();
+  wait_until([&] { return server->clean_count == 1; });
+  EXPECT_TRUE(server->last_request.has_will);
+  EXPECT_EQ(server->last_request.will_topic, "v/available");
+  EXPECT_EQ(server->last_request.will_payload, "offline");
+  EXPECT_EQ(server->last_request.will_qos, 1);
+  EXPECT_TRUE(server->last_request.will_is_retained);
+  use.will = LastWill{"v/+", "offline", true};
+  start(use);
+  wait_until([&] { return !errors.empty(); });
+  EXPECT_EQ(errors.front().code, ErrorCode::invalid_argument);
 }
 
 TEST_F(ClientTest, OrderHoldsUnderBackPressure) {

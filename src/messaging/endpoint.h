@@ -33,6 +33,7 @@ struct ConnectRequest {
   bool has_will = false;
   std::string will_topic, will_payload;
   std::uint8_t will_qos = 0;
+  bool will_is_retained = false;
   Peer peer;
   std::uint16_t local_port = 0;
 };

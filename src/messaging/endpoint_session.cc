@@ -170,6 +170,7 @@ Status EndpointSession::on_connect(const Frame& frame) {
     request_.will_topic = packet.will->topic;
     request_.will_payload = packet.will->payload;
     request_.will_qos = packet.will->qos;
+    request_.will_is_retained = packet.will->retain;
   }
   state_ = State::authenticating;
   core_->handlers.authenticate(request_, [session = self()](ConnectCode code, std::string identity) {

@@ -26,7 +26,7 @@ Error full(std::string_view what, std::size_t limit) {
 
 PublishQueue::PublishQueue(const PublishQueueLimits& limits) : limits_(within_packet_ids(limits)) {}
 
-Status PublishQueue::push(std::string_view topic, std::string_view payload, OnDone done) {
+Status PublishQueue::push(std::string_view topic, std::string_view payload, OnDone done, bool is_retained) {
   VERGE_CHECK(check_topic(topic));
   const std::size_t packet_bytes = publish_bytes(topic.size(), payload.size());
   if (packet_bytes > limits_.packet_bytes_max) {
@@ -41,6 +41,7 @@ Status PublishQueue::push(std::string_view topic, std::string_view payload, OnDo
   packet.topic = topic;
   packet.payload = payload;
   packet.qos = 1;
+  packet.retain = is_retained;
   packet.packet_id = static_cast<std::uint16_t>(sequence % kPacketIdMax + 1);
   Item item;
   item.packet.reserve(packet_bytes);

@@ -32,7 +32,7 @@ class PublishQueue {
   explicit PublishQueue(const PublishQueueLimits& limits);
 
   /// Errors: invalid_argument (topic), limit (queue full, packet too large); `done` is dropped then.
-  Status push(std::string_view topic, std::string_view payload, OnDone done);
+  Status push(std::string_view topic, std::string_view payload, OnDone done, bool is_retained = false);
   /// Appends the packets that the window admits now; repeated ones have DUP set.
   void take(std::string& out);
   /// The `done` of a publish that was sent and not yet acknowledged; an empty function otherwise.
