@@ -4,13 +4,14 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <malloc.h>
 #include <mutex>
 #include <onnxruntime_cxx_api.h>
 
 #include "base/crypto.h"
 #include "base/log.h"
-#include "base/process.h"
+#include "inference/library_places.h"
 #include "inference/session.h"
 #include "inference/session_checks.h"
 
@@ -26,33 +27,6 @@ struct Runtime {
   std::unique_ptr<Ort::Env> environment;
 };
 
-struct Place {
-  std::string path;
-  bool is_given = false;  ///< By the environment variable: then no other place is tried.
-};
-
-std::vector<Place> places_to_look() {
-  const char* given = std::getenv("VERGE_ONNXRUNTIME");
-  if (given != nullptr && *given != '\0') return {{given, true}};
-  const auto folder = program_folder();
-  return {{(folder / "libonnxruntime.so.1").string()},
-          {(folder / ".." / "lib" / "libonnxruntime.so.1").lexically_normal().string()},
-          {"libonnxruntime.so.1"}};
-}
-
-Result<void*> open_library() {
-  std::string looked;
-  for (const Place& place : places_to_look()) {
-    if (void* library = dlopen(place.path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-    const char* reason = dlerror();
-    looked += fmt::format("\n  {}: {}", place.path, reason == nullptr ? "cannot be opened" : reason);
-  }
-  return Error{
-      ErrorCode::unavailable,
-      fmt::format("open ONNX Runtime {}: not found; set VERGE_ONNXRUNTIME to libonnxruntime.so.1. Looked at:{}",
-                  kVersion, looked)};
-}
-
 void ORT_API_CALL take_log_line(void*, OrtLoggingLevel level, const char*, const char*, const char*,
                                 const char* message) {
   log_line(level >= ORT_LOGGING_LEVEL_ERROR ? LogLevel::warning : LogLevel::debug, "onnxruntime", message);
@@ -61,7 +35,9 @@ void ORT_API_CALL take_log_line(void*, OrtLoggingLevel level, const char*, const
 Result<Runtime> open_runtime() {
   // Harmless for the pinned version; later ones would otherwise write files and open sockets.
   setenv("ORT_DISABLE_TELEMETRY", "1", 1);
-  VERGE_TRY(void* library, open_library());
+  VERGE_TRY(void* library, open_library({.product = fmt::format("ONNX Runtime {}", kVersion),
+                                         .file = "libonnxruntime.so.1",
+                                         .variable = "VERGE_ONNXRUNTIME"}));
   using GetBase = const OrtApiBase* (*)();
   const auto get_base = reinterpret_cast<GetBase>(dlsym(library, "OrtGetApiBase"));
   if (get_base == nullptr) {
@@ -146,8 +122,9 @@ bool has_free_dimension(const Shape& shape) {
 
 class OnnxSession final : public Session {
  public:
-  OnnxSession(Ort::Session session, std::string version, std::string digest)
-      : session_(std::move(session)), version_(std::move(version)), digest_(std::move(digest)) {}
+  /// engine  "onnxruntime 1.28.0 cpu"
+  OnnxSession(Ort::Session session, std::string engine, std::string digest)
+      : session_(std::move(session)), engine_(std::move(engine)), digest_(std::move(digest)) {}
 
   /// Reads names, types and shapes. Errors: invalid_argument for a type we do not know.
   Status describe() {
@@ -163,16 +140,12 @@ class OnnxSession final : public Session {
 
   const std::vector<TensorInfo>& inputs() const override { return inputs_; }
   const std::vector<TensorInfo>& outputs() const override { return outputs_; }
-  std::string engine() const override { return "onnxruntime " + version_ + " cpu"; }
+  std::string engine() const override { return engine_; }
   std::string model_digest() const override { return digest_; }
 
   Result<std::vector<Tensor>> run(std::span<const NamedTensor> inputs,
                                   std::span<const std::string_view> wanted) override {
-    if (inputs.size() != inputs_.size()) {
-      return Error{ErrorCode::invalid_argument,
-                   fmt::format("run the model: it has {} inputs, the caller gives {}", inputs_.size(), inputs.size())};
-    }
-    for (const NamedTensor& input : inputs) VERGE_CHECK(check_input(inputs_, input));
+    VERGE_CHECK(check_inputs(inputs_, inputs));
     VERGE_TRY(const std::vector<std::size_t> places, find_outputs(outputs_, wanted));
     try {
       return run_checked(inputs, places);
@@ -241,7 +214,7 @@ class OnnxSession final : public Session {
   }
 
   Ort::Session session_;
-  std::string version_, digest_;
+  std::string engine_, digest_;
   std::vector<TensorInfo> inputs_, outputs_;
 };
 
@@ -254,6 +227,30 @@ Ort::SessionOptions options_of(const SessionOptions& options) {
   result.AddConfigEntry("session.intra_op.allow_spinning", "0");
   result.AddConfigEntry("session.inter_op.allow_spinning", "0");
   return result;
+}
+
+/// What computes on the device; the CPU computes what it cannot. Errors: invalid_argument, unavailable: this library
+/// was built without it.
+Status append_provider(Ort::SessionOptions& settings, const std::string& device) {
+  if (device == "cpu") return Done{};
+  const bool is_known = device == "cuda" || device == "gpu" || device == "npu";
+  if (!is_known) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("ONNX Runtime has no device \"{}\"; use cpu, cuda, gpu or npu", device)};
+  }
+  const std::string provider = device == "cuda" ? "CUDAExecutionProvider" : "OpenVINOExecutionProvider";
+  const auto there = Ort::GetAvailableProviders();
+  if (std::ranges::find(there, provider) == there.end()) {
+    return Error{ErrorCode::unavailable,
+                 fmt::format("this ONNX Runtime was built without {}, which device \"{}\" needs; it has {}", provider,
+                             device, fmt::join(there, ", "))};
+  }
+  if (device == "cuda") {
+    settings.AppendExecutionProvider_CUDA(OrtCUDAProviderOptions{});
+  } else {
+    settings.AppendExecutionProvider("OpenVINO", {{"device_type", device == "gpu" ? "GPU" : "NPU"}});
+  }
+  return Done{};
 }
 
 /// The engine's words may have several lines; a log line has one.
@@ -275,17 +272,22 @@ void give_memory_back() {
 template <class Open>
 Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::string& doing, std::string digest,
                                       Open open) {
-  if (options.device != "cpu") {
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("{}: device \"{}\" is unknown; use cpu", doing, options.device)};
-  }
-  if (options.threads < 1 || options.threads > 256) {
-    return Error{ErrorCode::invalid_argument, fmt::format("{}: {} threads; give 1 to 256", doing, options.threads)};
-  }
+  VERGE_CHECK(check_threads(options, doing));
   auto opened = runtime();
   if (!opened) return std::move(opened).error().within(doing);
+  Ort::SessionOptions settings{nullptr};
   try {
-    auto session = std::make_unique<OnnxSession>(open(*(*opened)->environment, options_of(options)), (*opened)->version,
+    settings = options_of(options);
+    if (auto appended = append_provider(settings, options.device); !appended) {
+      return std::move(appended).error().within(doing);
+    }
+  } catch (const std::exception& error) {
+    return Error{ErrorCode::unavailable,
+                 fmt::format("{}: device \"{}\" does not start ({})", doing, options.device, one_line(error.what()))};
+  }
+  try {
+    auto session = std::make_unique<OnnxSession>(open(*(*opened)->environment, settings),
+                                                 fmt::format("onnxruntime {} {}", (*opened)->version, options.device),
                                                  std::move(digest));
     give_memory_back();
     if (auto described = session->describe(); !described) return std::move(described).error().within(doing);

@@ -1,6 +1,7 @@
 // inference/session.h -- a loaded model, whatever engine runs it.
 //
-// The first engine is ONNX Runtime 1.28.0, opened with dlopen (docs/decisions/0002). Its threads never spin.
+// Two engines, both opened at run time: ONNX Runtime 1.28.0 (docs/decisions/0002), whose threads never spin and which
+// is always wanted, and OpenVINO 2026.4 (docs/decisions/0008), which may be absent. open_session.h chooses.
 // Threads: a Session's run() may be called from several threads at once.
 #pragma once
 
@@ -24,7 +25,9 @@ struct TensorInfo {
 };
 
 struct SessionOptions {
-  int threads = 1;  ///< Of one run; 1 computes on the caller's thread.
+  /// Of one run, 1..256. With 1 ONNX Runtime computes on the caller's thread; OpenVINO has one of its own.
+  int threads = 1;
+  /// "cpu"; what the library and the machine must have: "gpu", "npu", and with ONNX Runtime "cuda".
   std::string device = "cpu";
 };
 
@@ -49,13 +52,21 @@ class Session {
 };
 
 /// Finds the library: $VERGE_ONNXRUNTIME (a path), then libonnxruntime.so.1 beside the program, in ../lib, then the
-/// system's search. Opened once per process. Errors: unavailable (the message lists where it looked), corrupt
-/// (version). `digest` is that of the file where the caller knows it; otherwise the file is read for it.
+/// system's search. Opened once per process. Errors: not_found (no file), unavailable (no library: the message lists
+/// where it looked; no such device), corrupt (version; no whole model), invalid_argument (threads, an unknown device).
+/// `digest` is that of the file where the caller knows it; otherwise the file is read for it.
 Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options = {},
                                            std::string digest = {});
 /// The same from bytes in memory.
 Result<std::unique_ptr<Session>> load_onnx_bytes(std::string_view bytes, const SessionOptions& options = {});
 /// "1.28.0", or why there is none.
 Result<std::string> onnx_runtime_version();
+
+/// The same with OpenVINO: $VERGE_OPENVINO, else libopenvino_c.so.2641 at the same places. Numbers are computed in
+/// float32 (or what the model file says), whatever else the processor has.
+Result<std::unique_ptr<Session>> load_openvino(const std::filesystem::path& path, const SessionOptions& options = {},
+                                               std::string digest = {});
+Result<std::unique_ptr<Session>> load_openvino_bytes(std::string_view bytes, const SessionOptions& options = {});
+Result<std::string> openvino_version();
 
 }  // namespace verge::inference

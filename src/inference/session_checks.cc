@@ -22,8 +22,6 @@ bool fits(const Shape& wanted, const Shape& given) {
   return true;
 }
 
-}  // namespace
-
 Status check_input(const std::vector<TensorInfo>& wanted, const NamedTensor& given) {
   for (const TensorInfo& info : wanted) {
     if (info.name != given.name) continue;
@@ -42,6 +40,22 @@ Status check_input(const std::vector<TensorInfo>& wanted, const NamedTensor& giv
   }
   return Error{ErrorCode::invalid_argument,
                fmt::format("run the model: it has no input \"{}\"; it has {}", given.name, describe(wanted))};
+}
+
+}  // namespace
+
+Status check_inputs(const std::vector<TensorInfo>& wanted, std::span<const NamedTensor> given) {
+  if (given.size() != wanted.size()) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("run the model: it has {} inputs, the caller gives {}", wanted.size(), given.size())};
+  }
+  for (const NamedTensor& input : given) VERGE_CHECK(check_input(wanted, input));
+  return Done{};
+}
+
+Status check_threads(const SessionOptions& options, std::string_view doing) {
+  if (options.threads >= 1 && options.threads <= 256) return Done{};
+  return Error{ErrorCode::invalid_argument, fmt::format("{}: {} threads; give 1 to 256", doing, options.threads)};
 }
 
 Result<std::vector<std::size_t>> find_outputs(const std::vector<TensorInfo>& outputs,

@@ -7,8 +7,12 @@
 
 namespace verge::inference {
 
-/// Errors: invalid_argument when the model has no such input, or another type or shape; the message says what it wants.
-Status check_input(const std::vector<TensorInfo>& wanted, const NamedTensor& given);
+/// Errors: invalid_argument when they are more or fewer, or the model has no such input, or another type or shape; the
+/// message says what it wants.
+Status check_inputs(const std::vector<TensorInfo>& wanted, std::span<const NamedTensor> given);
+
+/// Errors: invalid_argument.
+Status check_threads(const SessionOptions& options, std::string_view doing);
 
 /// Places of the wanted outputs in the model's list; all when `wanted` is empty. Errors: invalid_argument.
 Result<std::vector<std::size_t>> find_outputs(const std::vector<TensorInfo>& outputs,

@@ -371,7 +371,16 @@ Status check_card(const ModelCard& card, std::string_view model_name, const std:
   return compare_picture(card, model_name, inputs);
 }
 
-Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionOptions& options) {
+namespace {
+
+struct ModelFile {
+  ModelCard card;
+  fs::path file;
+  std::string digest;
+};
+
+/// Before an engine sees the file: a damaged one is called so, whatever the engine would have made of it.
+Result<ModelFile> find_model(const fs::path& folder) {
   std::error_code error;
   const bool is_card = folder.extension() == ".json";
   const auto card_path = is_card ? folder : folder / "card.json";
@@ -379,24 +388,40 @@ Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionO
     return Error{ErrorCode::not_found, fmt::format("load model \"{}\": there is no card.json; a model is a folder with "
                                                    "model.onnx and card.json",
                                                    folder.string())};
-  LoadedModel model;
+  ModelFile model;
   VERGE_TRY(model.card, load_card(card_path));
-  const auto file = card_path.parent_path() / model.card.file;
-  if (!fs::exists(file, error))
+  model.file = card_path.parent_path() / model.card.file;
+  if (!fs::exists(model.file, error))
     return Error{ErrorCode::not_found, fmt::format("load model \"{}\": the card names \"{}\", which is not there",
                                                    folder.string(), model.card.file)};
-  // Before the engine sees it: a damaged file is called so, whatever the engine would have made of it.
-  VERGE_TRY(const auto digest, sha256_digest_of_file(file));
-  if (!model.card.digest.empty() && model.card.digest != digest)
+  VERGE_TRY(model.digest, sha256_digest_of_file(model.file));
+  if (!model.card.digest.empty() && model.card.digest != model.digest)
     return Error{ErrorCode::corrupt,
                  fmt::format("load model \"{}\": the file is {}, the card was made for {}; import the "
                              "model again",
-                             file.string(), digest, model.card.digest)};
-  auto session = inference::load_onnx(file, options, digest);
-  if (!session) return std::move(session).error();
-  model.session = *std::move(session);
-  VERGE_CHECK(check_card(model.card, file.filename().string(), model.session->inputs(), model.session->outputs()));
+                             model.file.string(), model.digest, model.card.digest)};
   return model;
+}
+
+Status check_session(const ModelFile& found, const inference::Session& session) {
+  return check_card(found.card, found.file.filename().string(), session.inputs(), session.outputs());
+}
+
+}  // namespace
+
+Result<LoadedModel> open_model(const fs::path& folder, const inference::SessionOptions& options) {
+  VERGE_TRY(auto found, find_model(folder));
+  VERGE_TRY(auto session, inference::load_onnx(found.file, options, found.digest));
+  VERGE_CHECK(check_session(found, *session));
+  return LoadedModel{std::move(found.card), std::move(session)};
+}
+
+Result<ChosenModel> open_model(const fs::path& folder, inference::EngineWish wish) {
+  VERGE_TRY(auto found, find_model(folder));
+  wish.tolerance = found.card.tolerance;
+  VERGE_TRY(auto opened, inference::open_session(found.file, found.digest, wish));
+  VERGE_CHECK(check_session(found, *opened.session));
+  return ChosenModel{{std::move(found.card), opened.session}, std::move(opened)};
 }
 
 }  // namespace verge::models

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "inference/open_session.h"
 #include "inference/session.h"
 
 namespace verge::models {
@@ -80,11 +81,19 @@ Status check_card(const ModelCard& card, std::string_view model_name, const std:
 
 struct LoadedModel {
   ModelCard card;
-  std::unique_ptr<inference::Session> session;
+  std::shared_ptr<inference::Session> session;
 };
 /// Loads a model folder (or its card.json): card, file, digest and tensors must agree. Errors: not_found (folder, card
 /// or file), corrupt (the file is not the one that the card describes, or not a model), invalid_argument, unavailable
 /// (no engine).
 Result<LoadedModel> open_model(const std::filesystem::path& folder, const inference::SessionOptions& options = {});
+
+struct ChosenModel {
+  LoadedModel model;
+  inference::OpenedSession opened;  ///< The model's session, and why it is this one.
+};
+/// The same with the engine and on the device that are wished for; the card's tolerance says what equal numbers are.
+/// Errors: also those of inference::open_session.
+Result<ChosenModel> open_model(const std::filesystem::path& folder, inference::EngineWish wish);
 
 }  // namespace verge::models

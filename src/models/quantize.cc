@@ -50,9 +50,22 @@ OnnxTensor tensor_of(std::string name, Dimensions shape, const std::vector<T>& v
 class Quantizer {
  public:
   Quantizer(const OnnxModel& model, const ValueRanges& ranges, const QuantizeOptions& options)
-      : model_(model), ranges_(ranges), weight_most_(options.weight_bits == 7 ? 63.0F : 127.0F) {
+      : model_(model),
+        ranges_(ranges),
+        keep_float_(options.keep_float),
+        moments_(options.moments),
+        weight_most_(options.weight_bits == 7 ? 63.0F : 127.0F) {
     for (const OnnxTensor& tensor : model.graph.initialisers) constants_[tensor.name] = &tensor;
     for (const OnnxValue& output : model.graph.outputs) outputs_.insert(output.name);
+    choose_operators();
+  }
+
+  std::vector<std::string> convolutions() const {
+    std::vector<std::string> names;
+    for (const OnnxNode& node : model_.graph.nodes) {
+      if (node.operation == "Conv" && is_quantised(node)) names.push_back(node.outputs[0]);
+    }
+    return names;
   }
 
   Result<OnnxModel> run() {
@@ -62,8 +75,14 @@ class Quantizer {
     graph.nodes.clear();
     for (const OnnxValue& input : graph.inputs) pass_through(input.name);
     for (OnnxNode node : nodes) {
-      if (is_quantised(node)) read_eight_bits(node);
+      const bool is_small = is_quantised(node);
+      if (is_small) {
+        read_eight_bits(node);
+      } else {
+        read_floats(node);
+      }
       const std::vector<std::string> made = node.outputs;
+      if (is_small) small_values_.insert(made.begin(), made.end());
       graph.nodes.push_back(std::move(node));
       for (const std::string& value : made) pass_through(value);
     }
@@ -76,10 +95,29 @@ class Quantizer {
   }
 
  private:
-  /// Values that the quantised operators read, and thus get their pair of QuantizeLinear and DequantizeLinear.
+  /// Which operators work in 8 bits, by their first output.
+  void choose_operators() {
+    std::set<std::string> floats;  // Values that float32 operators computed.
+    for (const OnnxNode& node : model_.graph.nodes) {
+      const auto values = can_be_quantised(node) ? values_of(node) : std::vector<std::string>{};
+      const bool follows_floats = node.operation != "Conv" && std::ranges::all_of(values, [&](const auto& value) {
+                                    return floats.count(value) != 0;
+                                  });
+      if (values.empty() || follows_floats || keep_float_.count(node.outputs[0]) != 0) {
+        floats.insert(node.outputs.begin(), node.outputs.end());
+      } else {
+        quantised_.insert(node.outputs[0]);
+      }
+    }
+  }
+
   bool is_quantised(const OnnxNode& node) const {
+    return !node.outputs.empty() && quantised_.count(node.outputs[0]) != 0;
+  }
+
+  bool can_be_quantised(const OnnxNode& node) const {
     if (!node.domain.empty() || !is_one_of(kQuantised, node.operation) || node.inputs.empty()) return false;
-    if (node.operation == "Conv" && !has_float_weights(node)) return false;
+    if (node.outputs.empty() || (node.operation == "Conv" && !has_float_weights(node))) return false;
     return std::ranges::all_of(values_of(node), [&](const std::string& value) { return ranges_.count(value) != 0; });
   }
 
@@ -101,6 +139,7 @@ class Quantizer {
     return values;
   }
 
+  /// Values that the quantised operators read or make get their pair of QuantizeLinear and DequantizeLinear.
   void share_scales() {
     for (const OnnxNode& node : model_.graph.nodes) {
       if (!is_one_of(kSameScale, node.operation)) continue;
@@ -147,7 +186,8 @@ class Quantizer {
     const std::size_t each = numbers.size() / std::max<std::size_t>(1, channels);
     const bool has_bias = node.inputs.size() > 2 && !node.inputs[2].empty();
     const auto biases = has_bias ? constants_.at(node.inputs[2])->values<float>() : std::vector<float>(channels, 0.0F);
-    std::vector<std::int8_t> stored(numbers.size());
+    const auto factor = moments_ == nullptr ? std::span<const float>{} : moments_->factor(node.outputs[0]);
+    std::vector<std::int8_t> stored;
     std::vector<float> scales(channels), sums(channels);
     for (std::size_t channel = 0; channel < channels; ++channel) {
       const auto own = std::span(numbers).subspan(channel * each, each);
@@ -156,10 +196,8 @@ class Quantizer {
       const auto least = static_cast<float>(std::abs(biases[channel]) / (kBiasMost * input_scale));
       scales[channel] = std::max({most / weight_most_, least, kScaleMin});
       sums[channel] = scales[channel] * input_scale;
-      for (std::size_t i = 0; i < each; ++i) {
-        const float step = std::clamp(std::round(own[i] / scales[channel]), -weight_most_, weight_most_);
-        stored[channel * each + i] = static_cast<std::int8_t>(step);
-      }
+      const auto steps = round_weights(own, scales[channel], weight_most_, factor);
+      stored.insert(stored.end(), steps.begin(), steps.end());
     }
     node.inputs[1] = add_weights(fmt::format("{}#{}", node.inputs[1], convolutions_), weights.shape, stored, scales);
     return sums;
@@ -175,6 +213,15 @@ class Quantizer {
     }
     node.inputs[2] = add_weights(fmt::format("{}#{}", node.inputs[2], convolutions_),
                                  {static_cast<std::int64_t>(stored.size())}, stored, scales);
+  }
+
+  /// An engine only fuses an operator with the QuantizeLinear behind it when nobody reads the value between them. What
+  /// only gives a value the name of a model's output takes it as it is: outputs stay exact.
+  void read_floats(OnnxNode& node) const {
+    if (node.operation == "Identity") return;
+    for (std::string& value : node.inputs) {
+      if (small_values_.count(value) != 0 && wanted_.count(value) != 0) value += "#f";
+    }
   }
 
   /// Stored numbers and what makes floats of them, per channel; returns the float value's name.
@@ -208,9 +255,11 @@ class Quantizer {
 
   OnnxModel model_;
   ValueRanges ranges_;
+  const std::set<std::string> keep_float_;
+  const InputMoments* const moments_;
   const float weight_most_;
   std::map<std::string, const OnnxTensor*> constants_;
-  std::set<std::string> outputs_, wanted_;
+  std::set<std::string> outputs_, wanted_, quantised_, small_values_;
   std::vector<OnnxTensor> made_;
   int convolutions_ = 0;
 };
@@ -233,11 +282,11 @@ Result<std::unique_ptr<Calibrator>> Calibrator::make(const OnnxModel& model) {
     }
   }
   VERGE_TRY(auto session, inference::load_onnx_bytes(to_bytes(watched)));
-  return std::unique_ptr<Calibrator>(new Calibrator(std::move(session)));
+  return std::unique_ptr<Calibrator>(new Calibrator(model, std::move(session)));
 }
 
 Status Calibrator::add(std::span<const inference::NamedTensor> inputs) {
-  const auto widen = [&](const std::string& name, const inference::Tensor& tensor) -> Status {
+  const auto look = [&](const std::string& name, const inference::Tensor& tensor) -> Status {
     if (tensor.type() != inference::DataType::float32 || tensor.count() == 0) return Done{};
     float low = tensor.values<float>().front(), high = low;
     for (const float number : tensor.values<float>()) {
@@ -249,12 +298,21 @@ Status Calibrator::add(std::span<const inference::NamedTensor> inputs) {
     }
     const auto [at, is_new] = ranges_.try_emplace(name, ValueRange{low, high});
     if (!is_new) at->second = {std::min(at->second.low, low), std::max(at->second.high, high)};
+    moments_.add(name, tensor);
     return Done{};
   };
   VERGE_TRY(const auto outputs, session_->run(inputs));
-  for (const inference::NamedTensor& input : inputs) VERGE_CHECK(widen(std::string(input.name), *input.tensor));
-  for (std::size_t i = 0; i < outputs.size(); ++i) VERGE_CHECK(widen(session_->outputs()[i].name, outputs[i]));
+  for (const inference::NamedTensor& input : inputs) VERGE_CHECK(look(std::string(input.name), *input.tensor));
+  for (std::size_t i = 0; i < outputs.size(); ++i) VERGE_CHECK(look(session_->outputs()[i].name, outputs[i]));
   return Done{};
+}
+
+bool is_quantizable_operator(const OnnxNode& node) {
+  return node.domain.empty() && is_one_of(kQuantised, node.operation);
+}
+
+std::vector<std::string> quantizable_convolutions(const OnnxModel& model, const ValueRanges& ranges) {
+  return Quantizer(model, ranges, {}).convolutions();
 }
 
 Result<OnnxModel> quantize(const OnnxModel& model, const ValueRanges& ranges, const QuantizeOptions& options) {

@@ -122,6 +122,37 @@ TEST(Quantize, StoresWeightsInBytesAndLeavesOutputsAlone) {
   EXPECT_EQ(to_bytes(*quantised), to_bytes(*quantize(model, ranges_of(model))));
 }
 
+TEST(Quantize, WhatIsKeptFloatTakesWithItWhatFollows) {
+  const OnnxModel model = small_network();
+  const ValueRanges ranges = ranges_of(model);
+  const auto layers = quantizable_convolutions(model, ranges);
+  ASSERT_EQ(layers.size(), 2U);
+  const auto exact = run(model, picture(70));
+  double errors[2];
+  for (std::size_t at = 0; at < 2; ++at) {
+    const auto quantised = quantize(model, ranges, {.keep_float = {layers[at]}});
+    ASSERT_TRUE(quantised) << quantised.error().message;
+    std::size_t small = 0, scales_of_floats = 0;
+    for (const OnnxNode& node : quantised->graph.nodes) {
+      small += node.operation == "DequantizeLinear" && node.inputs[0].find("#8") != std::string::npos &&
+               node.attribute<std::int64_t>("axis") != nullptr;
+      // Nothing between a float convolution and the next 8-bit operator is stored in 8 bits.
+      scales_of_floats += at == 1 && node.operation == "QuantizeLinear" && node.inputs[0] == layers[1];
+    }
+    EXPECT_EQ(small, at == 0 ? 1U : 2U);  // The second has no bias.
+    EXPECT_EQ(scales_of_floats, 0U);
+    const auto close = run(*quantised, picture(70));
+    errors[at] = 0;
+    for (std::size_t i = 0; i < 48; ++i)
+      errors[at] = std::max(errors[at],
+                            std::abs(static_cast<double>(exact[1].values<float>()[i] - close[1].values<float>()[i])));
+  }
+  const auto none = quantize(model, ranges, {.keep_float = {layers.begin(), layers.end()}});
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().message, HasSubstr("no convolution"));
+  EXPECT_GT(errors[0] + errors[1], 0);
+}
+
 TEST(Quantize, AChannelOfZerosAndALargeBias) {
   GraphBuilder graph("odd");
   const auto x = graph.input("x", ElementType::float32, {1, 2, 8, 8});

@@ -105,6 +105,7 @@ Status add_folders(LayerWriter& base) {
     VERGE_CHECK(base.add_folder(name));
   // A volume that is mounted there for the first time takes this mode over, whoever its user is.
   VERGE_CHECK(base.add_folder("/var/lib/verge/evidence", 01777));
+  VERGE_CHECK(base.add_folder("/var/lib/verge/access", 01777));
   return base.add_folder("/tmp", 01777);
 }
 

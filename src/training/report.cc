@@ -33,6 +33,7 @@ figcaption { color: var(--quiet); } svg { width: 100%; height: auto; display: bl
 .gallery figure { margin: 0; padding: 8px; overflow: hidden; } .gallery figure.bad { border-color: var(--bad); }
 .gallery img, .gallery .none { width: 100%; height: 130px; object-fit: contain; background: var(--ground); border-radius: 4px; display: block; }
 .gallery figcaption { font-size: 13px; line-height: 1.4; margin-top: 6px; overflow-wrap: anywhere; } .gallery figcaption b { color: var(--text); font-weight: 500; }
+.gallery.large { grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); } .gallery.large img { height: auto; max-height: 360px; }
 .plot { max-width: 440px; }
 )";
 
@@ -127,6 +128,10 @@ void Report::chart(std::string_view caption, const std::vector<ChartLine>& lines
   body_ += fmt::format(
       "<text x=\"0\" y=\"{0}\">{1}</text><text x=\"{2}\" y=\"{0}\" text-anchor=\"end\">{3}</text></svg><figcaption>{4}",
       kHeight + 12, escape(from), kWidth, escape(to), escape(caption));
+  for (std::size_t at = 0; lines.size() > 1 && at < lines.size(); ++at) {
+    body_ += fmt::format(" <span style=\"color: var(--{})\">&#9632; {}</span>", kColours[at % kColours.size()],
+                         escape(lines[at].name));
+  }
   body_ += "</figcaption></figure>\n";
 }
 
@@ -150,8 +155,8 @@ void Report::heat_table(const std::vector<std::string>& headings, const std::vec
   body_ += "</table></div>\n";
 }
 
-void Report::gallery(const std::vector<ReportPicture>& pictures) {
-  body_ += "<div class=\"gallery\">\n";
+void Report::gallery(const std::vector<ReportPicture>& pictures, GallerySize size) {
+  body_ += size == GallerySize::wide ? "<div class=\"gallery large\">\n" : "<div class=\"gallery\">\n";
   for (const auto& picture : pictures) {
     body_ += picture.is_bad ? "<figure class=\"bad\">" : "<figure>";
     const std::string name = picture.lines.empty() ? std::string() : escape(picture.lines.front());

@@ -3,6 +3,7 @@
 // Threads: one writer, one thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,11 @@ struct PlotPoint {
   double weight = 1;    ///< > 0; the area of the dot.
 };
 
+enum class GallerySize : std::uint8_t {
+  small,
+  wide,  ///< For pictures in which details count.
+};
+
 class Report {
  public:
   explicit Report(std::string title) : title_(std::move(title)) {}
@@ -49,7 +55,7 @@ class Report {
   /// Rows have a heading each, and as many cells as there are further headings; the first heading is above the rows'.
   void heat_table(const std::vector<std::string>& headings, const std::vector<std::string>& row_headings,
                   const std::vector<std::vector<HeatCell>>& rows);
-  void gallery(const std::vector<ReportPicture>& pictures);
+  void gallery(const std::vector<ReportPicture>& pictures, GallerySize size = GallerySize::small);
   /// Dots in a square of 0..1 by 0..1, with a dashed diagonal.
   void plot(std::string_view caption, const std::vector<PlotPoint>& points);
   std::string to_html() const;
