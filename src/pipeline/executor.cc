@@ -85,11 +85,18 @@ struct Ticket {
   Result<std::optional<Packet>> result = std::optional<Packet>();
 };
 
+struct Waiting {
+  Packet packet;
+  std::int64_t since_us = 0;  ///< Monotonic.
+};
+
 /// One stream's way through one unit.
 struct Lane {
   Unit* unit = nullptr;
   Stream* stream = nullptr;
-  std::deque<Packet> queue;
+  std::deque<Waiting> queue;
+  std::size_t pictures = 0;       ///< Of those in the queue.
+  std::uint64_t served_turn = 0;  ///< Of the unit, when it last took a packet from here; 0: never.
   std::deque<std::shared_ptr<Ticket>> tickets;
   std::vector<Lane*> next;        ///< Stages and sinks that take its packets.
   std::vector<Lane*> event_next;  ///< Sinks that take its events.
@@ -109,13 +116,15 @@ struct Unit {
   std::unique_ptr<Sink> sink;
   std::vector<std::unique_ptr<Lane>> lanes;
   std::size_t running = 0, running_max = 1, queue_max = 8;
-  std::size_t turn = 0;        ///< The lane whose turn it is.
-  bool is_submitting = false;  ///< Shared: one submit at a time.
+  std::size_t tickets_max = 1;  ///< Shared: packets of one lane submitted at a time.
+  std::uint64_t turns = 0;      ///< Packets taken so far.
+  bool is_submitting = false;   ///< Shared: one submit at a time.
   std::uint64_t errors_logged = 0;
   Status closing = Done{};
 };
 
 bool is_event(const Packet& packet) { return payload_as<contract::Event>(packet) != nullptr; }
+bool is_picture(const Packet& packet) { return std::holds_alternative<std::shared_ptr<const Scene>>(packet.payload); }
 
 std::string_view family_of(const Packet& packet) {
   if (payload_as<Scene>(packet)) return "vision";
@@ -154,7 +163,6 @@ class Engine final : public Executor {
   Status make_sinks(const PipelineSpec& spec, const Catalog& catalog);
   void connect(const PipelineSpec& spec);
   Lane* add_lane(Unit& unit, Stream& stream);
-  std::vector<const StageSpec*> in_order(const PipelineSpec& spec) const;
   Status open_all();
 
   // Running.
@@ -166,14 +174,17 @@ class Engine final : public Executor {
   void emit_from_source(Stream& stream, Packet packet);
   void work();
   Lane* find_work();
+  Lane* lane_to_serve(Unit& unit);
+  void drop_late(Lane& lane);
   bool has_room_below(const Lane& lane) const;
   void run_lane(Lane& lane, Packet packet, std::unique_lock<std::mutex>& lock);
   void run_shared(Lane& lane, Packet packet, std::unique_lock<std::mutex>& lock);
   void finish_ticket(Lane& lane, const std::shared_ptr<Ticket>& ticket, Result<std::optional<Packet>> result);
   void pass_on(Lane& lane, Packet packet);
   void push(Lane& lane, const Packet& packet);
-  void drop(Lane& lane);
-  bool is_late(const Lane& lane, const Packet& packet) const;
+  static Packet take(Lane& lane, std::deque<Waiting>::iterator at);
+  static void drop(Lane& lane);
+  bool is_late(const Lane& lane, const Waiting& waiting) const;
   static void note_work(Lane& lane, std::int64_t lasted_us);
   static void count_success(Lane& lane);
   static void count_failure(Lane& lane, const Error& error);
@@ -246,24 +257,6 @@ Status Engine::make_sources(const PipelineSpec& spec, const Catalog& catalog) {
   return Done{};
 }
 
-std::vector<const StageSpec*> Engine::in_order(const PipelineSpec& spec) const {
-  std::set<std::string> done;
-  for (const SourceSpec& source : spec.sources) done.insert(source.name);
-  std::vector<const StageSpec*> order;
-  for (bool has_grown = true; has_grown;) {
-    has_grown = false;
-    for (const StageSpec& stage : spec.stages) {
-      const auto is_done = [&](const std::string& input) { return done.contains(input); };
-      if (done.contains(stage.name) || !std::ranges::all_of(stage.inputs, is_done)) continue;
-      done.insert(stage.name);
-      order.push_back(&stage);
-      has_grown = true;
-    }
-  }
-  VERGE_ASSERT(order.size() == spec.stages.size());  // parse_pipeline refuses circles and unknown inputs
-  return order;
-}
-
 Lane* Engine::add_lane(Unit& unit, Stream& stream) {
   auto lane = std::make_unique<Lane>();
   lane->unit = &unit;
@@ -294,6 +287,7 @@ Status Engine::make_stage(const StageSpec& stage, const Catalog& catalog, const 
     Unit* unit = add_unit();
     unit->shared = *std::move(made);
     unit->running_max = std::clamp<std::size_t>(unit->shared->in_flight_max(), 1, kSharedInFlightMax);
+    unit->tickets_max = std::clamp<std::size_t>(unit->shared->in_flight_of_stream_max(), 1, unit->running_max);
     for (auto& stream : streams_) {
       if (streams.contains(stream.get())) lanes_by_stage_[{stage.name, stream.get()}] = add_lane(*unit, *stream);
     }
@@ -481,16 +475,29 @@ void Engine::show(const std::shared_ptr<const Taps>& taps, const Packet& packet)
   for (const auto& [name, tap] : *taps) tap(packet);
 }
 
-/// Under the lock. When full, a live stream loses its oldest packet, but an event only to another event.
+/// Under the lock. A live stream that is full loses its oldest picture where pictures are too many, else its oldest
+/// packet, but an event only to another event.
 void Engine::push(Lane& lane, const Packet& packet) {
   lane.in->add();
   ++lane.in_count;
-  lane.queue.push_back(packet);
-  if (lane.queue.size() <= lane.unit->queue_max || !lane.stream->is_live) return;
-  auto victim = std::ranges::find_if(lane.queue, [](const Packet& candidate) { return !is_event(candidate); });
+  lane.queue.push_back({packet, context_.clock->monotonic_us()});
+  lane.pictures += is_picture(packet) ? 1 : 0;
+  if (!lane.stream->is_live) return;
+  const bool has_many_pictures = lane.pictures > std::max<std::size_t>(1, options_.pictures_max);
+  if (!has_many_pictures && lane.queue.size() <= lane.unit->queue_max) return;
+  auto victim = has_many_pictures ? std::ranges::find_if(lane.queue, is_picture, &Waiting::packet)
+                                  : std::ranges::find_if_not(lane.queue, is_event, &Waiting::packet);
   if (victim == lane.queue.end()) victim = lane.queue.begin();
-  lane.queue.erase(victim);
+  take(lane, victim);
   drop(lane);
+}
+
+/// Under the lock.
+Packet Engine::take(Lane& lane, std::deque<Waiting>::iterator at) {
+  Packet packet = std::move(at->packet);
+  lane.queue.erase(at);
+  lane.pictures -= is_picture(packet) ? 1 : 0;
+  return packet;
 }
 
 void Engine::drop(Lane& lane) {
@@ -498,9 +505,15 @@ void Engine::drop(Lane& lane) {
   ++lane.dropped_count;
 }
 
-bool Engine::is_late(const Lane& lane, const Packet& packet) const {
-  return options_.deadline_us > 0 && lane.stream->is_live && !is_event(packet) &&
-         context_.clock->monotonic_us() - packet.monotonic_us > options_.deadline_us;
+bool Engine::is_late(const Lane& lane, const Waiting& waiting) const {
+  if (!lane.stream->is_live || is_event(waiting.packet)) return false;
+  const std::int64_t now_us = context_.clock->monotonic_us();
+  // By its age a picture would be dropped behind a slow model, after all its work; by its waiting it is dropped before.
+  const auto is_over = [now_us](std::int64_t from_us, std::int64_t us_max) {
+    return us_max > 0 && now_us - from_us > us_max;
+  };
+  return is_over(waiting.packet.monotonic_us, options_.deadline_us) ||
+         (is_picture(waiting.packet) && is_over(waiting.since_us, options_.picture_wait_us_max));
 }
 
 /// Streams that wait instead of dropping only run where the next queues have room, so that nobody blocks inside a
@@ -516,19 +529,35 @@ Lane* Engine::find_work() {
   for (auto unit = units_.rbegin(); unit != units_.rend(); ++unit) {
     Unit& candidate = **unit;
     if (candidate.running >= candidate.running_max || candidate.is_submitting) continue;
-    for (std::size_t i = 0; i < candidate.lanes.size(); ++i) {
-      Lane& lane = *candidate.lanes[(candidate.turn + i) % candidate.lanes.size()];
-      while (!lane.queue.empty() && is_late(lane, lane.queue.front())) {
-        lane.queue.pop_front();
-        drop(lane);
-        room_.notify_all();
-      }
-      if (lane.queue.empty() || !has_room_below(lane)) continue;
-      candidate.turn = (candidate.turn + i + 1) % candidate.lanes.size();
-      return &lane;
+    if (Lane* lane = lane_to_serve(candidate)) {
+      lane->served_turn = ++candidate.turns;
+      return lane;
     }
   }
   return nullptr;
+}
+
+/// Of the lanes with work that may begin now the one that was served longest ago; executor.h says why.
+Lane* Engine::lane_to_serve(Unit& unit) {
+  Lane* next = nullptr;
+  for (const auto& lane : unit.lanes) {
+    drop_late(*lane);
+    if (lane->queue.empty() || (unit.shared && lane->tickets.size() >= unit.tickets_max)) continue;
+    if (!has_room_below(*lane)) continue;
+    const auto rank = [](const Lane& each) {
+      return std::pair(each.served_turn, each.queue.front().packet.monotonic_us);
+    };
+    if (next == nullptr || rank(*lane) < rank(*next)) next = lane.get();
+  }
+  return next;
+}
+
+void Engine::drop_late(Lane& lane) {
+  while (!lane.queue.empty() && is_late(lane, lane.queue.front())) {
+    take(lane, lane.queue.begin());
+    drop(lane);
+    room_.notify_all();
+  }
 }
 
 void Engine::work() {
@@ -539,8 +568,7 @@ void Engine::work() {
       work_.wait(lock);
       continue;
     }
-    Packet packet = std::move(lane->queue.front());
-    lane->queue.pop_front();
+    Packet packet = take(*lane, lane->queue.begin());
     ++lane->unit->running;
     room_.notify_all();
     if (lane->unit->shared) {
@@ -700,7 +728,7 @@ void Engine::drain_and_close() {
       room_.wait_until(lock, end, [&] { return is_idle(*unit); });
       for (auto& lane : unit->lanes) {
         while (!lane->queue.empty()) {
-          lane->queue.pop_front();
+          take(*lane, lane->queue.begin());
           drop(*lane);
         }
       }
@@ -814,6 +842,7 @@ Result<std::unique_ptr<Executor>> Executor::make(const PipelineSpec& spec, const
                                                  ExecutorOptions options) {
   context.pipeline_hash = spec.hash;
   context.privacy = spec.privacy;
+  context.pipeline = std::make_shared<const PipelineSpec>(spec);
   auto engine = std::make_unique<Engine>(std::move(context), options);
   VERGE_CHECK(engine->build(spec, catalog));
   return std::unique_ptr<Executor>(std::move(engine));

@@ -5,7 +5,15 @@
 // stopped (metric verge_stage_packets_total{stage, stream, result}); while it runs, the rest waits in the queues.
 // Events go to sinks (and the tap), not to the next stage. A sink without `inputs` gets the events of all sources and
 // stages, and the other packets of those stages that no stage follows. Packets of a shared stage leave in the order
-// they came. Threads: start and stop from the control thread; live and methods from any thread.
+// they came.
+//
+// Turns: the stages behind go first, so that packets leave before new ones enter. Where streams wait at the same stage
+// or sink, the one that was served longest ago goes first, and of those that were never served the one whose packet is
+// the oldest: who asks rarely is served at once, who asks often waits for at most one packet of each other stream, and
+// a stream with many packets waiting gains nothing by it. Pictures of live streams are out of date soon and large, so
+// few of them wait (pictures_max) and not for long (picture_wait_us_max); sound, rows and events are kept as long as
+// there is room. Threads: a source has one, the stages of all streams share `workers`; start and stop from the control
+// thread; live and methods from any thread.
 #pragma once
 
 #include <functional>
@@ -23,8 +31,11 @@ namespace verge::pipeline {
 struct ExecutorOptions {
   std::size_t workers = 2;
   std::size_t queue_packets_max = 8;    ///< Per stage and stream; live sources drop the oldest, others wait.
+  std::size_t pictures_max = 4;         ///< Of those, pictures of a live source, at sinks, too; the oldest goes.
   std::size_t sink_packets_max = 1024;  ///< The same before a sink, larger because events are rare and precious.
   std::int64_t deadline_us = 0;  ///< Packets older than this at a stage's door are dropped (live sources); 0: never.
+  std::int64_t picture_wait_us_max =
+      2'000'000;  ///< Live pictures that waited longer at one door are dropped; 0: never.
 };
 
 struct StreamState {
@@ -38,7 +49,7 @@ struct StreamState {
 struct LaneState {
   std::string stage, stream;
   std::uint64_t in = 0, out = 0, dropped = 0, failed = 0;  ///< Packets.
-  std::size_t queue = 0, queue_max = 0;                    ///< Packets that wait; the bound.
+  std::size_t queue = 0, queue_max = 0;                    ///< Packets that wait; the bound for what is no picture.
   double mean_ms = 0;   ///< From taking a packet to being done with it, over about the last 20.
   double worst_ms = 0;  ///< Ever.
 };

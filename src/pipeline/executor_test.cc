@@ -1,7 +1,9 @@
 #include "pipeline/executor.h"
 
+#include <deque>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <set>
 #include <thread>
 
 #include "pipeline/test_parts.h"
@@ -47,6 +49,88 @@ class ShufflingStage final : public SharedStage {
 
  private:
   std::vector<std::thread> threads_;
+};
+
+/// Keeps what was submitted until the test lets one go: the oldest first.
+class Bench {
+ public:
+  explicit Bench(std::size_t in_flight = 1, std::size_t of_stream = 1)
+      : in_flight_max(in_flight), of_stream_max(of_stream) {}
+  void put(Packet packet, SharedStage::Complete complete) {
+    const std::lock_guard lock(mutex_);
+    seen_.push_back(packet);
+    held_.emplace_back(std::move(packet), std::move(complete));
+    changed_.notify_all();
+  }
+  /// False when so many do not come within 20 s.
+  bool wait_for(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return seen_.size() >= count; });
+  }
+  void let_one_go() {
+    std::unique_lock lock(mutex_);
+    ASSERT_FALSE(held_.empty());
+    auto [packet, complete] = std::move(held_.front());
+    held_.pop_front();
+    lock.unlock();
+    complete(std::optional(std::move(packet)));
+  }
+  /// Streams in the order in which they were served.
+  std::vector<std::string> served() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> names;
+    for (const Packet& packet : seen_) names.push_back(*packet.stream);
+    return names;
+  }
+  const std::size_t in_flight_max, of_stream_max;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Packet> seen_;
+  std::deque<std::pair<Packet, SharedStage::Complete>> held_;
+};
+
+class BenchStage final : public SharedStage {
+ public:
+  explicit BenchStage(std::shared_ptr<Bench> bench) : bench_(std::move(bench)) {}
+  void submit(Packet packet, Complete complete) override { bench_->put(std::move(packet), std::move(complete)); }
+  std::size_t in_flight_max() const override { return bench_->in_flight_max; }
+  std::size_t in_flight_of_stream_max() const override { return bench_->of_stream_max; }
+
+ private:
+  const std::shared_ptr<Bench> bench_;
+};
+
+Packet picture_packet(std::int64_t captured_us) {
+  Packet packet;
+  packet.captured_us = captured_us;
+  packet.payload = std::shared_ptr<const Scene>(std::make_shared<Scene>());
+  return packet;
+}
+
+/// Emits its packets at once and ends; live.
+class ListSource final : public Source {
+ public:
+  explicit ListSource(std::vector<Packet> packets) : packets_(std::move(packets)) {}
+  Status run(const Emit& emit, const std::function<bool()>&) override {
+    for (const Packet& packet : packets_) emit(packet);
+    return Done{};
+  }
+
+ private:
+  const std::vector<Packet> packets_;
+};
+
+/// Moves only when told to, from any thread.
+class SharedClock final : public Clock {
+ public:
+  std::int64_t now_us() const override { return us_; }
+  std::int64_t monotonic_us() const override { return us_; }
+  void advance_us(std::int64_t step_us) { us_ += step_us; }
+
+ private:
+  std::atomic<std::int64_t> us_{1'000'000};
 };
 
 class FailingSharedStage final : public SharedStage {
@@ -122,6 +206,22 @@ class ExecutorTest : public ::testing::Test {
         kind_of<Source>("broken", {}, [](const Json&, const Context&) { return std::make_unique<BrokenFile>(); }));
     catalog_.add(kind_of<SharedStage>(
         "fails_shared", {}, [](const Json&, const Context&) { return std::make_unique<FailingSharedStage>(); }));
+    catalog_.add(kind_of<SharedStage>(
+        "bench", {}, [this](const Json&, const Context&) { return std::make_unique<BenchStage>(bench_); }));
+    catalog_.add(kind_of<Source>("pictures", {{"count", "integer", "", 10}}, [](const Json& options, const Context&) {
+      std::vector<Packet> packets;
+      for (int i = 0; i < options["count"].get<int>(); ++i) packets.push_back(picture_packet(i));
+      return std::make_unique<ListSource>(std::move(packets));
+    }));
+    catalog_.add(kind_of<Source>("mixed", {}, [](const Json&, const Context&) {
+      return std::make_unique<ListSource>(
+          std::vector{picture_packet(0), row_packet(1), event_packet("x"), picture_packet(2), picture_packet(3)});
+    }));
+    catalog_.add(kind_of<Source>("at", {{"us", "integer", "", 0}}, [](const Json& options, const Context&) {
+      Packet packet = row_packet(0);
+      packet.monotonic_us = options["us"].get<std::int64_t>();
+      return std::make_unique<ListSource>(std::vector{packet});
+    }));
     catalog_.add(kind_of<SharedStage>("shuffle", {},
                                       [](const Json&, const Context&) { return std::make_unique<ShufflingStage>(); }));
     catalog_.add(kind_of<Sink>("basket", {},
@@ -141,6 +241,7 @@ class ExecutorTest : public ::testing::Test {
     EXPECT_TRUE(spec) << spec.error().message;
     Context context;
     context.metrics = &metrics_;
+    context.clock = clock_;
     auto made = Executor::make(*spec, catalog_, context, options);
     EXPECT_TRUE(made) << made.error().message;
     return made ? std::move(*made) : nullptr;
@@ -152,6 +253,19 @@ class ExecutorTest : public ::testing::Test {
     executor->wait();
     executor->stop();
     return executor;
+  }
+
+  /// All sources have ended: what they emitted waits, but for what the bench holds. Then it goes on one by one.
+  std::vector<std::string> serve_all(std::string_view text, std::size_t count, ExecutorOptions options = {}) {
+    auto executor = make(text, options);
+    executor->start();
+    executor->wait();
+    for (std::size_t done = 0; done < count; ++done) {
+      EXPECT_TRUE(bench_->wait_for(done + 1)) << "only " << done << " were served";
+      bench_->let_one_go();
+    }
+    executor->stop();
+    return bench_->served();
   }
 
   std::uint64_t counted(const std::string& stage, const std::string& stream, const std::string& result) {
@@ -177,6 +291,8 @@ class ExecutorTest : public ::testing::Test {
   Metrics metrics_;
   std::shared_ptr<Basket> basket_ = std::make_shared<Basket>();
   std::shared_ptr<Basket> second_ = std::make_shared<Basket>();
+  std::shared_ptr<Bench> bench_ = std::make_shared<Bench>();
+  const Clock* clock_ = nullptr;
 };
 
 TEST_F(ExecutorTest, AFileArrivesCompleteAndInOrder) {
@@ -210,6 +326,97 @@ TEST_F(ExecutorTest, ALiveStreamDropsTheOldestAndCountsIt) {
   EXPECT_EQ(counted("basket", "a", "in"), 100U);
   EXPECT_EQ(counted("basket", "a", "dropped"), 100U - got.size());
   EXPECT_EQ(executor->streams()[0].dropped, 100U - got.size());
+}
+
+TEST_F(ExecutorTest, WhoWasServedLongestAgoGoesFirst) {
+  const auto served = serve_all(
+      "{sources: {a: {kind: live, count: 5}, b: {kind: live, count: 5}, rare: {kind: live, count: 1}}, stages: "
+      "[bench]}",
+      11);
+  ASSERT_EQ(served.size(), 11U);
+  // Whichever came first, the two others follow; five packets waiting are no reason to go before one.
+  EXPECT_EQ(std::set<std::string>(served.begin(), served.begin() + 3), (std::set<std::string>{"a", "b", "rare"}));
+  for (std::size_t i = 4; i < served.size(); ++i) EXPECT_NE(served[i], served[i - 1]) << i;
+  for (const char* stream : {"a", "b", "rare"}) expect_exact("bench", stream);
+}
+
+TEST_F(ExecutorTest, OfThoseNeverServedTheOldestPacketGoesFirst) {
+  auto served = serve_all(
+      "{sources: {a: {kind: at, us: 400}, b: {kind: at, us: 300}, c: {kind: at, us: 200}, d: {kind: at, us: 100}},"
+      " stages: [bench]}",
+      4);
+  ASSERT_EQ(served.size(), 4U);
+  EXPECT_TRUE(std::is_sorted(served.begin() + 1, served.end(), std::greater<>())) << "a later name has an older packet";
+}
+
+TEST_F(ExecutorTest, OneStreamDoesNotFillASharedStage) {
+  bench_ = std::make_shared<Bench>(4, 2);
+  auto executor =
+      make("{sources: {a: {kind: live, count: 8}, b: {kind: live, count: 1}}, stages: [bench]}", {.workers = 1});
+  executor->start();
+  executor->wait();
+  ASSERT_TRUE(bench_->wait_for(3));
+  auto served = bench_->served();
+  EXPECT_EQ(std::ranges::count(served, "a"), 2);
+  EXPECT_EQ(std::ranges::count(served, "b"), 1);
+  for (std::size_t done = 0; done < 9; ++done) {
+    ASSERT_TRUE(bench_->wait_for(done + 1));
+    bench_->let_one_go();
+  }
+  executor->stop();
+  EXPECT_EQ(counted("bench", "a", "out"), 8U);
+}
+
+TEST_F(ExecutorTest, FewPicturesOfALiveStreamWaitAndTheNewestSurvive) {
+  basket_ = std::make_shared<Basket>(false);
+  auto executor = make("{sources: {a: {kind: pictures, count: 30}}, sinks: [basket]}", {.workers = 1});
+  executor->start();
+  executor->wait();
+  basket_->wait_for_visitor();
+  basket_->open();
+  executor->stop();
+  const auto got = basket_->packets();
+  ASSERT_GE(got.size(), 4U);
+  EXPECT_LE(got.size(), 5U) << "four waited, one was with the sink";
+  EXPECT_EQ(got.back().captured_us, 29);
+  EXPECT_EQ(counted("basket", "a", "dropped"), 30U - got.size());
+  expect_exact("basket", "a");
+}
+
+TEST_F(ExecutorTest, TooManyPicturesCostNoOtherPacket) {
+  basket_ = std::make_shared<Basket>(false);
+  auto executor =
+      make("{sources: {z: {kind: at}, a: {kind: mixed}}, sinks: [basket]}", {.workers = 1, .pictures_max = 1});
+  executor->start();
+  executor->wait();
+  basket_->wait_for_visitor();
+  basket_->open();
+  executor->stop();
+  std::size_t rows = 0, events = 0;
+  for (const Packet& packet : basket_->packets()) {
+    rows += payload_as<SensorRow>(packet) && *packet.stream == "a" ? 1 : 0;
+    events += payload_as<contract::Event>(packet) ? 1 : 0;
+  }
+  EXPECT_EQ(rows, 1U);
+  EXPECT_EQ(events, 1U);
+  EXPECT_EQ(basket_->packets().back().captured_us, 3);
+  EXPECT_GE(counted("basket", "a", "dropped"), 1U);
+  expect_exact("basket", "a");
+}
+
+TEST_F(ExecutorTest, PicturesThatWaitedTooLongAreDroppedAtTheDoor) {
+  SharedClock clock;
+  clock_ = &clock;
+  auto executor = make("{sources: {a: {kind: pictures, count: 4}}, stages: [bench]}", {.workers = 1});
+  executor->start();
+  executor->wait();
+  ASSERT_TRUE(bench_->wait_for(1));
+  clock.advance_us(2'000'001);  // As if the one that the stage has had taken so long.
+  bench_->let_one_go();
+  executor->stop();
+  EXPECT_EQ(counted("bench", "a", "in"), 4U);
+  EXPECT_EQ(counted("bench", "a", "out"), 1U) << "what was worked on is not thrown away";
+  EXPECT_EQ(counted("bench", "a", "dropped"), 3U);
 }
 
 TEST_F(ExecutorTest, FailuresAreCountedAndTheStreamGoesOn) {
@@ -327,6 +534,16 @@ TEST_F(ExecutorTest, StopsInTheMiddleExactly) {
   executor->stop();  // twice is fine
   for (const char* stage : {"pass", "odd_fails", "basket"}) expect_exact(stage, "a");
   EXPECT_EQ(counted("pass", "a", "in"), executor->streams()[0].packets);
+}
+
+TEST_F(ExecutorTest, PartsSeeTheWholePipeline) {
+  std::vector<std::string> seen;
+  catalog_.add(kind_of<Sink>("nosy", {}, [&](const Json&, const Context& context) {
+    for (const StageSpec& stage : context.pipeline->stages) seen.push_back(stage.name);
+    return std::make_unique<LeakySink>();
+  }));
+  make("{sources: {a: {kind: file}}, stages: [pass, pass], sinks: [nosy]}");
+  EXPECT_THAT(seen, ElementsAre("pass", "pass2"));
 }
 
 TEST_F(ExecutorTest, NothingRunsWhenAPartCannotBeMade) {

@@ -59,6 +59,7 @@ struct Shape {
   bool is_closed = true;                                     ///< Zone; false: line.
   std::vector<std::pair<double, double>> points;             ///< 0..1
   std::vector<std::pair<std::string, std::int64_t>> counts;  ///< {"inside", 2}, {"in", 17}
+  std::vector<Attribute> attributes{};                       ///< What classifiers say of a zone's part of the picture.
 };
 
 /// A rule that fired with this picture.
@@ -79,9 +80,11 @@ struct Scene {
   std::vector<Object> objects;
   std::vector<Shape> shapes;
   std::vector<Fired> fired;
-  std::vector<Attribute> attributes;         ///< What classifiers say of the whole picture, the likeliest of each.
-  std::shared_ptr<const std::string> model;  ///< Digest of the model that found the objects; null before detection.
+  std::vector<Attribute> attributes;            ///< What classifiers say of the whole picture, the likeliest of each.
+  std::shared_ptr<const std::string> model;     ///< Digest of the model that found the objects; null before detection.
+  std::shared_ptr<const std::string> embedder;  ///< Digest of the model that made the embeddings; null without.
   People people;
+  std::vector<contract::Region> moving;  ///< Where stage motion saw something move, the largest first; at most 32.
 };
 
 /// Mono sound, -1..1. captured_us of the packet is the time of the first sample.

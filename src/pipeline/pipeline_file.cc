@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "pipeline/nearest_word.h"
+#include "pipeline/needs.h"
 #include "pipeline/yaml.h"
 
 namespace verge::pipeline {
@@ -38,7 +39,7 @@ struct Item {
 struct Draft {
   Json version = 1;
   Json purpose, privacy, evidence;
-  std::set<std::string> patched;  ///< Of privacy and evidence, those that the twin changed.
+  std::set<std::string> patched;  ///< Keys that the twin changed.
   std::vector<Item> sources, stages, sinks;
 };
 
@@ -292,13 +293,13 @@ Status apply_patch(Draft& draft, const Json& patch, const Reader& reader) {
   if (!patch.is_object()) return mistake("twin: /", "pipeline must be a map with sources, stages or sinks");
   for (const auto& [key, value] : patch.items()) {
     const std::string place = "twin: /" + pointer_step(key);
+    draft.patched.insert(key);
     if (key == "version") {
       draft.version = value;
     } else if (key == "purpose") {
       draft.purpose = value;
     } else if (key == "privacy" || key == "evidence") {
       merge_patch(key == "privacy" ? draft.privacy : draft.evidence, value);
-      draft.patched.insert(key);
     } else if (key == "sources" || key == "stages" || key == "sinks") {
       std::vector<Item>& items = key == "sources" ? draft.sources : key == "stages" ? draft.stages : draft.sinks;
       if (value.is_object()) {
@@ -397,25 +398,9 @@ Result<std::vector<std::string>> check_inputs(const Item& item, const std::vecto
 
 /// Errors: a stage that waits for itself, directly or through others.
 Status check_no_cycle(const PipelineSpec& spec, const std::vector<Item>& stages, const Reader& reader) {
-  std::map<std::string, int> open_inputs;
-  for (const StageSpec& stage : spec.stages) {
-    for (const std::string& input : stage.inputs) {
-      if (std::ranges::find(spec.stages, input, &StageSpec::name) != spec.stages.end()) ++open_inputs[stage.name];
-    }
-  }
-  std::vector<std::string> ready;
-  for (const StageSpec& stage : spec.stages) {
-    if (open_inputs[stage.name] == 0) ready.push_back(stage.name);
-  }
-  std::size_t done = 0;
-  for (; done < ready.size(); ++done) {
-    for (const StageSpec& stage : spec.stages) {
-      if (std::ranges::find(stage.inputs, ready[done]) == stage.inputs.end()) continue;
-      if (--open_inputs[stage.name] == 0) ready.push_back(stage.name);
-    }
-  }
+  const std::vector<const StageSpec*> order = in_order(spec);
   for (const Item& item : stages) {
-    if (std::ranges::find(ready, item.name) != ready.end()) continue;
+    if (std::ranges::find(order, item.name, &StageSpec::name) != order.end()) continue;
     return mistake(reader.where(item, "inputs"),
                    fmt::format("stage \"{}\" gets its own output back; break the circle", item.name));
   }
@@ -444,6 +429,7 @@ class Checker {
     VERGE_CHECK(add_sinks(spec));
     VERGE_CHECK(add_privacy(spec));
     VERGE_CHECK(check_no_cycle(spec, draft_.stages, reader_));
+    VERGE_CHECK(check_needs(spec));
     return spec;
   }
 
@@ -516,6 +502,16 @@ class Checker {
     return Done{};
   }
 
+  Status check_needs(const PipelineSpec& spec) const {
+    for (const auto& [stage, problem] : find_unmet(spec, catalog_)) {
+      const auto item = std::ranges::find(draft_.stages, stage, &Item::name);
+      // The file may be sound, and the mistake what the twin took away from before the stage.
+      const char* hint = draft_.patched.contains("stages") ? " (of the stages as the twin changed them)" : "";
+      return mistake(reader_.where(*item), problem.message + hint);
+    }
+    return Done{};
+  }
+
   const Catalog& catalog_;
   const Reader& reader_;
   const YamlDocument& document_;
@@ -540,6 +536,23 @@ Json effective_of(const Draft& draft) {
 }
 
 }  // namespace
+
+std::vector<const StageSpec*> in_order(const PipelineSpec& spec) {
+  std::set<std::string> done;
+  for (const SourceSpec& source : spec.sources) done.insert(source.name);
+  std::vector<const StageSpec*> order;
+  for (bool has_grown = true; has_grown;) {
+    has_grown = false;
+    for (const StageSpec& stage : spec.stages) {
+      const auto is_done = [&](const std::string& input) { return done.contains(input); };
+      if (done.contains(stage.name) || !std::ranges::all_of(stage.inputs, is_done)) continue;
+      done.insert(stage.name);
+      order.push_back(&stage);
+      has_grown = true;
+    }
+  }
+  return order;
+}
 
 Result<PipelineSpec> parse_pipeline(std::string_view text, std::string_view file_name, const Catalog& catalog,
                                     const Json& patch) {

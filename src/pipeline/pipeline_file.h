@@ -44,14 +44,17 @@ struct PipelineSpec {
   std::string hash;                 ///< "sha256:…" of the effective file's canonical JSON.
 };
 
+/// Each stage behind all that it takes from. Stages that wait for themselves are left out.
+std::vector<const StageSpec*> in_order(const PipelineSpec& spec);
+
 /// A YAML text as JSON (numbers, booleans and null by YAML's core schema). Errors: invalid_argument "file:line:column:
 /// …".
 Result<Json> yaml_to_json(std::string_view text, std::string_view file_name);
 
 /// Reads `text`, applies `patch` (the module twin's desired "pipeline", a merge patch; null for none) and checks
-/// everything against the catalogue: keys, kinds, options, types, names, inputs, cycles. Errors: invalid_argument
-/// with file:line:column (or "twin: /stages/…" when the mistake came from the patch), the nearest allowed word and all
-/// allowed ones.
+/// everything against the catalogue: keys, kinds, options, types, names, inputs, cycles, and what stages need of those
+/// before them (Kind::check). Errors: invalid_argument with file:line:column (or "twin: /stages/…" when the mistake
+/// came from the patch), the nearest allowed word and all allowed ones.
 Result<PipelineSpec> parse_pipeline(std::string_view text, std::string_view file_name, const Catalog& catalog,
                                     const Json& patch = nullptr);
 

@@ -224,6 +224,51 @@ TEST(PipelineFile, UnnamedStagesAreShownByTheirOwnNames) {
   EXPECT_EQ(spec->stages[1].options["name"], "zone2");
 }
 
+/// "paint" gives its colour, "wash" takes all colours away, "dry" needs the one it is told.
+Catalog make_colours() {
+  Catalog catalog = make_catalog();
+  const std::vector<OptionInfo> colour{{"colour", "text", "Which.", "red"}};
+  auto paint = testing::kind_of<Stage>("paint", colour, nothing);
+  paint.provide = [](const Json& options, Provided& provided) {
+    provided.emplace("colour", options["colour"].get<std::string>());
+  };
+  auto wash = testing::kind_of<SharedStage>("wash", {}, nothing);
+  wash.provide = [](const Json&, Provided& provided) { provided.clear(); };
+  auto dry = testing::kind_of<SharedStage>("dry", colour, nothing);
+  dry.check = [](const Json& options, const Provided& before) -> Status {
+    if (before.contains({"colour", options["colour"].get<std::string>()})) return Done{};
+    return Error{ErrorCode::invalid_argument, "no " + options["colour"].get<std::string>()};
+  };
+  catalog.add(std::move(paint));
+  catalog.add(std::move(wash));
+  catalog.add(std::move(dry));
+  return catalog;
+}
+
+TEST(PipelineFile, StagesMayNeedWhatOthersProvide) {
+  const Catalog catalog = make_colours();
+  const struct {
+    const char *stages, *said;
+  } rows[] = {
+      {"[paint, dry]", "fine"},
+      {"[dry, paint]", "p.yaml:2:10: no red"},
+      {"[paint, wash, dry]", "no red"},
+      {"[{paint: {colour: blue}}, paint, {dry: {colour: blue}}, track, dry]", "fine"},
+      {"[paint, {paint: {name: p, colour: blue, inputs: [a, b]}}, {dry: {inputs: [paint, p]}}]", "no red"},
+      {"[{dry: {inputs: [paint]}}, {paint: {inputs: [a]}}]", "fine"},
+      {"[{paint: {inputs: [a]}}, {dry: {inputs: [paint, b]}}]", "no red on stream \"b\""},
+  };
+  for (const auto& row : rows) {
+    const std::string text = "sources: {a: {kind: camera, url: x}, b: {kind: camera, url: y}}\nstages: ";
+    const auto spec = parse_pipeline(text + row.stages, "p.yaml", catalog);
+    EXPECT_THAT(spec ? "fine" : spec.error().message, HasSubstr(row.said)) << row.stages;
+  }
+  const auto changed = parse_pipeline("sources: {a: {kind: camera, url: x}}\nstages: [paint, dry]", "p.yaml", catalog,
+                                      {{"stages", {{"paint", false}}}});
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().message, "p.yaml:2:17: no red (of the stages as the twin changed them)");
+}
+
 TEST(PipelineFile, PrivacyAndEvidenceHaveDefaultsAndTheTwinMayChangeThem) {
   const Catalog catalog = make_catalog();
   const auto plain = parse_pipeline(kGood, "p.yaml", catalog);

@@ -10,8 +10,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -26,6 +28,9 @@ class Keeper;
 }
 
 namespace verge::pipeline {
+
+class EngineReports;
+struct PipelineSpec;
 
 /// Takes a packet on. May block when the next queue is full and its policy is to wait.
 using Emit = std::function<void(Packet)>;
@@ -44,8 +49,10 @@ struct Context {
   Metrics* metrics = nullptr;
   std::string device, module;  ///< Empty outside an agent.
   std::string pipeline_hash;
+  std::shared_ptr<const PipelineSpec> pipeline;              ///< All of it (pipeline_file.h), for parts that show it.
   Privacy privacy;                                           ///< Of the whole pipeline.
   evidence::Keeper* evidence = nullptr;                      ///< Where evidence is kept; null: nowhere.
+  EngineReports* engines = nullptr;                          ///< Told what runs the models; null: nobody asks.
   std::function<void(std::string name, Method)> add_method;  ///< Offers a direct method of the module.
 };
 
@@ -68,9 +75,11 @@ class SharedStage {
   using Complete = std::function<void(Result<std::optional<Packet>>)>;
   virtual ~SharedStage() = default;
   virtual Status open() { return Done{}; }
-  /// The executor keeps at most in_flight_max() packets submitted at a time, and never calls submit twice at once.
+  /// The executor keeps at most in_flight_max() packets submitted at a time, of one stream at most
+  /// in_flight_of_stream_max(), and never calls submit twice at once.
   virtual void submit(Packet packet, Complete complete) = 0;
   virtual std::size_t in_flight_max() const { return 1; }
+  virtual std::size_t in_flight_of_stream_max() const { return in_flight_max(); }
   virtual void close() {}
 };
 
@@ -119,6 +128,10 @@ struct OptionInfo {
   bool is_required = false;
 };
 
+/// What the packets of a stream bear once they have passed some stages, as {what, name}: {"zone", "press"},
+/// {"rule", "intrusion"}, {"tracks", ""}. The kinds agree on the words; the pipeline only hands them on.
+using Provided = std::set<std::pair<std::string, std::string>>;
+
 template <class Part>
 struct Kind {
   std::string name;     ///< As in a pipeline file: "detect"; the folder is in `where`.
@@ -126,6 +139,11 @@ struct Kind {
   std::string summary;  ///< One line.
   std::vector<OptionInfo> options;
   std::function<Result<std::unique_ptr<Part>>(const Json& options, const Context& context)> make;
+  /// Stages: adds what their packets bear, or removes what they bear no longer. Null: that stays as it was.
+  std::function<void(const Json& options, Provided& provided)> provide = {};
+  /// Stages: whether the ones before give what this one needs, asked when the pipeline is read, before anything is
+  /// made. Null: it needs nothing. Errors: invalid_argument naming the stage, what it lacks and what there is.
+  std::function<Status(const Json& options, const Provided& before)> check = {};
 };
 
 /// What a program offers. main() fills it by calling each part's add_stages(), so reading main() shows it all.
