@@ -1,30 +1,40 @@
 #include "vision/add_stages.h"
 
+#include "vision/access/access_stage.h"
 #include "vision/anomaly.h"
+#include "vision/changes.h"
 #include "vision/classify.h"
+#include "vision/compare.h"
 #include "vision/detect.h"
 #include "vision/faces.h"
 #include "vision/line.h"
 #include "vision/live.h"
 #include "vision/motion.h"
+#include "vision/pictures.h"
 #include "vision/pose.h"
 #include "vision/rule.h"
+#include "vision/simulated/simulated_camera.h"
 #include "vision/track.h"
 #include "vision/zone.h"
 
 namespace verge::vision {
 
 void add_stages(pipeline::Catalog& catalog) {
+  catalog.add(simulated_camera_kind());
   catalog.add(motion_kind());
   catalog.add(detect_kind());
   catalog.add(faces_kind());
   catalog.add(track_kind());
   catalog.add(classify_kind());
   catalog.add(anomaly_kind());
+  catalog.add(compare_kind());
   catalog.add(pose_kind());
+  catalog.add(changes_kind());
   catalog.add(zone_kind());
   catalog.add(line_kind());
   catalog.add(rule_kind());
+  catalog.add(access_kind());
+  catalog.add(pictures_kind());
   catalog.add_live_renderer(render_live);
 }
 

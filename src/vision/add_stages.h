@@ -5,7 +5,7 @@
 
 namespace verge::vision {
 
-/// detect, track, zone, line.
+/// simulated_camera, detect, track, zone, rule, pictures, …
 void add_stages(pipeline::Catalog& catalog);
 
 }  // namespace verge::vision

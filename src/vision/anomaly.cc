@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "pipeline/option_checks.h"
 #include "vision/model_stage.h"
+#include "vision/provided.h"
 
 namespace verge::vision {
 namespace {
@@ -26,6 +27,7 @@ class SceneAnomalyFinder final : public SceneAnalyser {
     std::ranges::move(seen.regions, std::back_inserter(scene.objects));
     return Done{};
   }
+  bool allows_many_threads() const override { return true; }
 
  private:
   std::unique_ptr<AnomalyFinder> finder_;
@@ -38,10 +40,11 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_anomaly_stage(const Json& op
   AnomalyFinderOptions settings;
   settings.tolerance = options["tolerance"].get<double>();
   settings.regions_max = options["regions_max"].get<std::size_t>();
-  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
+  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", "anomaly", context));
   VERGE_TRY(auto finder, AnomalyFinder::make(std::move(model), settings));
   auto analyser = std::make_unique<SceneAnomalyFinder>(std::move(finder));
-  return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>("anomaly", std::move(analyser), context));
+  return std::unique_ptr<pipeline::SharedStage>(
+      std::make_unique<ModelStage>("anomaly", std::move(analyser), context, runs_of(options)));
 }
 
 }  // namespace
@@ -133,12 +136,12 @@ pipeline::Kind<pipeline::SharedStage> anomaly_kind() {
       .name = "anomaly",
       .where = "vision/anomaly.h",
       .summary = "Says whether a picture looks normal and marks what does not, with a model taught from good pictures.",
-      .options = {model_option("The taught model's folder (model.onnx, card.json), relative to the pipeline file."),
-                  {"tolerance", "number", "Times the taught threshold, 0.1..10; more alarms less.", fallback.tolerance},
-                  {"regions_max", "integer", "Marked places of one picture, 1..300, the strongest.",
-                   fallback.regions_max},
-                  threads_option()},
-      .make = make_anomaly_stage};
+      .options = with_engine_options(
+          {model_option("The taught model's folder (model.onnx, card.json), relative to the pipeline file."),
+           {"tolerance", "number", "Times the taught threshold, 0.1..10; more alarms less.", fallback.tolerance},
+           {"regions_max", "integer", "Marked places of one picture, 1..300, the strongest.", fallback.regions_max}}),
+      .make = make_anomaly_stage,
+      .provide = provide_untracked};
 }
 
 }  // namespace verge::vision

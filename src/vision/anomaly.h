@@ -5,7 +5,7 @@
 // the input, 1 at the threshold. The scene gets an Attribute "normal" or "anomaly"; each group of touching cells above
 // the threshold becomes an object "anomaly", so that zones, rules and the tracker work on it. A score of 0..1 is
 // 1 - 2^-value: one half at the threshold.
-// Threads: a thread of its own computes (model_stage.h); submit() only queues.
+// Threads: those of model_stage.h compute; submit() only queues.
 #pragma once
 
 #include <memory>
@@ -34,7 +34,7 @@ struct AnomalyFinderOptions {
   std::size_t regions_max = 20;  ///< 1..300
 };
 
-/// The core without threads. Threads: used by one thread at a time.
+/// The core without threads. Threads: any number at once.
 class AnomalyFinder {
  public:
   /// Errors: invalid_argument when model and card do not fit.

@@ -150,6 +150,7 @@ std::vector<Region> PeopleMemory::update(const std::vector<Region>& seen, std::i
 }
 
 void StreamsMemory::add(const pipeline::Packet& packet, const pipeline::People& found, pipeline::People& people) {
+  const std::lock_guard lock(mutex_);
   Both& memory = streams_[packet.stream ? *packet.stream : std::string()];
   people.knows_persons |= found.knows_persons;
   people.knows_faces |= found.knows_faces;

@@ -5,11 +5,12 @@
 // than those few numbers, whatever is done with it later. Boxes are grown first, and stay for a while after they were
 // last seen (PeopleMemory), so that one missed detection shows nobody. Where no model has looked for people, nobody
 // knows where they are: then the whole picture is averaged, in kWholeCells. Threads: pure functions; a PeopleMemory is
-// used by one thread at a time.
+// used by one thread at a time, a StreamsMemory by any.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,7 +64,7 @@ class PeopleMemory {
   std::vector<Remembered> boxes_;
 };
 
-/// The memories of all streams of a stage. Threads: one at a time.
+/// The memories of all streams of a stage. Threads: from any; the pictures of one stream in their order.
 class StreamsMemory {
  public:
   /// Adds what one model found in a picture, and what it remembers, to what others found in the same picture.
@@ -73,6 +74,7 @@ class StreamsMemory {
   struct Both {
     PeopleMemory persons, faces;
   };
+  std::mutex mutex_;
   std::map<std::string, Both> streams_;
 };
 

@@ -10,6 +10,7 @@
 namespace verge::vision {
 namespace {
 
+using About = ClassifyOptions::About;
 using pipeline::Attribute;
 using pipeline::Object;
 using pipeline::Scene;
@@ -33,18 +34,23 @@ class SceneClassifier final : public SceneAnalyser {
 
 Result<std::unique_ptr<pipeline::SharedStage>> make_classify_stage(const Json& options,
                                                                    const pipeline::Context& context) {
-  VERGE_CHECK(pipeline::check_word(options, "of", {"objects", "picture"}));
+  VERGE_CHECK(pipeline::check_word(options, "of", {"objects", "picture", "zones"}));
   VERGE_CHECK(pipeline::check_range(options, "margin", 0, 2));
   VERGE_CHECK(pipeline::check_range(options, "every_s", 0, 3600));
   VERGE_CHECK(pipeline::check_range(options, "objects_max", 1, 300));
   ClassifyOptions settings;
-  settings.is_about_objects = options["of"] == "objects";
+  settings.about = options["of"] == "objects"   ? About::objects
+                   : options["of"] == "picture" ? About::picture
+                                                : About::zones;
   VERGE_TRY(settings.labels, words_of(options, "labels"));
+  if (options.contains("zones")) {
+    VERGE_TRY(settings.zones, words_of(options, "zones"));
+  }
   settings.margin = options["margin"].get<double>();
   settings.every_s = options["every_s"].get<double>();
   settings.objects_max = options["objects_max"].get<int>();
   VERGE_TRY(const std::optional<float> score_min, threshold_option(options, "score_min"));
-  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
+  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", "classify", context));
   VERGE_TRY(auto classifier, Classifier::make(std::move(model), score_min));
   settings.region = classifier->region();
   if (options.contains("region") && options["region"].is_string()) {
@@ -52,7 +58,18 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_classify_stage(const Json& o
     settings.region = *find_box_part(options["region"].get<std::string>());
   }
   auto analyser = std::make_unique<SceneClassifier>(std::move(classifier), std::move(settings));
-  return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>("classify", std::move(analyser), context));
+  return std::unique_ptr<pipeline::SharedStage>(
+      std::make_unique<ModelStage>("classify", std::move(analyser), context, runs_of(options)));
+}
+
+Status check_zones_before(const Json& options, const pipeline::Provided& before) {
+  if (options["of"] != "zones") return Done{};
+  VERGE_TRY(const auto zones, words_of(options, "zones"));
+  std::vector<std::string> known;
+  for (const auto& [what, name] : before) {
+    if (what == "zone") known.push_back(name);
+  }
+  return check_zones(known, zones, "classify");
 }
 
 }  // namespace
@@ -116,48 +133,61 @@ bool ClassifyLogic::is_due(const Said& said, std::int64_t monotonic_us) const {
 }
 
 Status ClassifyLogic::update(const std::string& stream, std::int64_t monotonic_us, Scene& scene) {
-  Tracks& tracks = streams_[stream];
-  std::erase_if(tracks, [&](const auto& entry) { return monotonic_us - entry.second.seen_us > kForgottenUs; });
-  return options_.is_about_objects ? update_objects(tracks, monotonic_us, scene)
-                                   : update_picture(tracks, monotonic_us, scene);
+  Known& known = streams_[stream];
+  std::erase_if(known, [&](const auto& entry) { return monotonic_us - entry.second.seen_us > kForgottenUs; });
+  if (options_.about == About::picture) return update_picture(known, monotonic_us, scene);
+  if (options_.about == About::zones) VERGE_CHECK(check_zones(zones_of(scene), options_.zones, "classify"));
+  return look_at(candidates_of(scene), known, monotonic_us, *scene.frame);
 }
 
-Status ClassifyLogic::update_picture(Tracks& tracks, std::int64_t monotonic_us, Scene& scene) {
-  auto at = tracks.find(std::string_view());
-  if (at == tracks.end() || is_due(at->second, monotonic_us)) {
+Status ClassifyLogic::update_picture(Known& known, std::int64_t monotonic_us, Scene& scene) {
+  auto at = known.find(std::string_view());
+  if (at == known.end() || is_due(at->second, monotonic_us)) {
     VERGE_TRY(auto attribute, look_(*scene.frame));
-    at = tracks.insert_or_assign(std::string(), Said{std::move(attribute), monotonic_us, monotonic_us}).first;
+    at = known.insert_or_assign(std::string(), Said{std::move(attribute), monotonic_us, monotonic_us}).first;
   }
   at->second.seen_us = monotonic_us;
   if (at->second.attribute) scene.attributes.push_back(*at->second.attribute);
   return Done{};
 }
 
-Status ClassifyLogic::update_objects(Tracks& tracks, std::int64_t monotonic_us, Scene& scene) {
+std::vector<ClassifyLogic::Candidate> ClassifyLogic::candidates_of(Scene& scene) const {
   std::vector<Candidate> candidates;
+  if (options_.about == About::zones) {
+    for (pipeline::Shape& shape : scene.shapes) {
+      if (is_wanted(shape, options_.zones)) candidates.push_back({bounds_of(shape), shape.name, &shape.attributes, {}});
+    }
+    return candidates;
+  }
   for (Object& object : scene.objects) {
     if (!is_wanted(object, options_.labels)) continue;
-    Candidate candidate{&object, {}};
-    if (const auto known = tracks.find(object.track); !object.track.empty() && known != tracks.end()) {
-      known->second.seen_us = monotonic_us;
-      candidate.said = known->second;
-    }
-    candidates.push_back(std::move(candidate));
+    candidates.push_back({part_of(object.box, options_.region), object.track, &object.attributes, {}});
+  }
+  return candidates;
+}
+
+Status ClassifyLogic::look_at(std::vector<Candidate> candidates, Known& known, std::int64_t monotonic_us,
+                              const pipeline::Frame& frame) {
+  for (Candidate& candidate : candidates) {
+    const auto at = known.find(candidate.name);
+    if (candidate.name.empty() || at == known.end()) continue;
+    at->second.seen_us = monotonic_us;
+    candidate.said = at->second;
   }
   std::ranges::stable_sort(candidates, {}, [](const Candidate& each) { return each.said.looked_us; });
+  const double margin = options_.about == About::zones ? 0 : options_.margin;
   int looks = 0;
   for (Candidate& candidate : candidates) {
-    Object& object = *candidate.object;
     if (looks < options_.objects_max && is_due(candidate.said, monotonic_us)) {
       ++looks;
-      if (const auto part = crop(*scene.frame, part_of(object.box, options_.region), options_.margin)) {
+      if (const auto part = crop(frame, candidate.part, margin)) {
         VERGE_TRY(candidate.said.attribute, look_(part->frame));
         candidate.said.looked_us = candidate.said.seen_us = monotonic_us;
-        if (!object.track.empty()) tracks.insert_or_assign(object.track, candidate.said);
+        if (!candidate.name.empty()) known.insert_or_assign(candidate.name, candidate.said);
       }
     }
     // Between two looks, and when there was no time for one, what was said last still holds.
-    if (candidate.said.attribute) object.attributes.push_back(*candidate.said.attribute);
+    if (candidate.said.attribute) candidate.target->push_back(*candidate.said.attribute);
   }
   return Done{};
 }
@@ -166,23 +196,24 @@ pipeline::Kind<pipeline::SharedStage> classify_kind() {
   const ClassifyOptions fallback;
   return {.name = "classify",
           .where = "vision/classify.h",
-          .summary = "Says what each object, or the whole picture, looks like, with a classifier model.",
-          .options = {model_option("The classifier's folder (model.onnx, card.json), relative to the pipeline file."),
-                      {"of", "text", "objects: each object's part of the picture; or picture: all of it.", "objects"},
-                      {"labels", "list", "Only objects called so, [person]; empty for all.", Json::array()},
-                      {"region", "text",
-                       "Part of an object's box: whole, top (its upper half), head (its upper third); default: the "
-                       "card's.",
-                       nullptr},
-                      {"margin", "number", "Seen around an object, in parts of its size on each side, 0..2.",
-                       fallback.margin},
-                      {"score_min", "number", "Less likely answers are dropped, 0..1; default: the card's.", nullptr},
-                      {"every_s", "number",
-                       "A tracked object, or the picture, is looked at so often, seconds, 0..3600.", fallback.every_s},
-                      {"objects_max", "integer", "Objects looked at in one picture, 1..300; the others wait.",
-                       fallback.objects_max},
-                      threads_option()},
-          .make = make_classify_stage};
+          .summary = "Says what each object, each zone or the whole picture looks like, with a classifier model.",
+          .options = with_engine_options(
+              {model_option("The classifier's folder (model.onnx, card.json), relative to the pipeline file."),
+               {"of", "text", "objects or zones: each one's part of the picture; or picture: all of it.", "objects"},
+               {"labels", "list", "Only objects called so, [person]; empty for all.", Json::array()},
+               {"zones", "list", "Only these zones of stages before; empty for all.", Json::array()},
+               {"region", "text",
+                "Part of an object's box: whole, top (its upper half), head (its upper third); default: the "
+                "card's.",
+                nullptr},
+               {"margin", "number", "Seen around an object, in parts of its size on each side, 0..2.", fallback.margin},
+               {"score_min", "number", "Less likely answers are dropped, 0..1; default: the card's.", nullptr},
+               {"every_s", "number", "A tracked object, a zone or the picture is looked at so often, seconds, 0..3600.",
+                fallback.every_s},
+               {"objects_max", "integer", "Objects or zones looked at in one picture, 1..300; the others wait.",
+                fallback.objects_max}}),
+          .make = make_classify_stage,
+          .check = check_zones_before};
 }
 
 }  // namespace verge::vision

@@ -123,7 +123,12 @@ using Said = std::vector<std::string>;
 
 TEST(ClassifyLogic, ATrackIsLookedAtNowAndThen) {
   CountingLooks looks;
-  ClassifyLogic logic({.is_about_objects = true, .labels = {}, .margin = 0, .every_s = 1, .objects_max = 8},
+  ClassifyLogic logic({.about = ClassifyOptions::About::objects,
+                       .labels = {},
+                       .zones = {},
+                       .margin = 0,
+                       .every_s = 1,
+                       .objects_max = 8},
                       looks.look());
   const struct {
     const char* name;
@@ -153,7 +158,12 @@ TEST(ClassifyLogic, ATrackIsLookedAtNowAndThen) {
 
 TEST(ClassifyLogic, ItsTimeIsBounded) {
   CountingLooks looks;
-  ClassifyLogic logic({.is_about_objects = true, .labels = {}, .margin = 0, .every_s = 0, .objects_max = 2},
+  ClassifyLogic logic({.about = ClassifyOptions::About::objects,
+                       .labels = {},
+                       .zones = {},
+                       .margin = 0,
+                       .every_s = 0,
+                       .objects_max = 2},
                       looks.look());
   const auto three = [] {
     return scene_with({testing::standing_at(0.2, 0.7, "1"), testing::standing_at(0.5, 0.7, "2"),
@@ -169,7 +179,12 @@ TEST(ClassifyLogic, ItsTimeIsBounded) {
 
 TEST(ClassifyLogic, LooksAtTheWantedPart) {
   CountingLooks looks;
-  ClassifyLogic logic({.is_about_objects = true, .labels = {"person"}, .margin = 0.5, .every_s = 1, .objects_max = 8},
+  ClassifyLogic logic({.about = ClassifyOptions::About::objects,
+                       .labels = {"person"},
+                       .zones = {},
+                       .margin = 0.5,
+                       .every_s = 1,
+                       .objects_max = 8},
                       looks.look());
   auto scene = scene_with({testing::standing_at(0.5, 0.7, "1"), testing::standing_at(0.5, 0.7, "2")});
   scene.objects[0].box = {0.25, 0.25, 0.5, 0.75};
@@ -181,7 +196,7 @@ TEST(ClassifyLogic, LooksAtTheWantedPart) {
 
 TEST(ClassifyLogic, LooksAtThePartThatWasTaught) {
   int height = 0;
-  ClassifyLogic logic({.labels = {}, .region = BoxPart::head, .margin = 0},
+  ClassifyLogic logic({.labels = {}, .zones = {}, .region = BoxPart::head, .margin = 0},
                       [&](const pipeline::Frame& frame) -> Result<std::optional<Attribute>> {
                         height = frame.height;
                         return std::optional<Attribute>();
@@ -194,7 +209,12 @@ TEST(ClassifyLogic, LooksAtThePartThatWasTaught) {
 
 TEST(ClassifyLogic, ASceneHasAttributesOfItsOwn) {
   CountingLooks looks;
-  ClassifyLogic logic({.is_about_objects = false, .labels = {}, .margin = 0, .every_s = 2, .objects_max = 8},
+  ClassifyLogic logic({.about = ClassifyOptions::About::picture,
+                       .labels = {},
+                       .zones = {},
+                       .margin = 0,
+                       .every_s = 2,
+                       .objects_max = 8},
                       looks.look());
   for (const std::int64_t time_us : {0, 1'000'000, 2'500'000}) {
     auto scene = scene_with({testing::standing_at(0.5, 0.7, "1")});
@@ -204,6 +224,43 @@ TEST(ClassifyLogic, ASceneHasAttributesOfItsOwn) {
     EXPECT_EQ(scene.attributes[0].score, 64);
     EXPECT_TRUE(scene.objects[0].attributes.empty());
   }
+}
+
+pipeline::Shape zone_called(std::string name, double left, double right) {
+  return {std::move(name), true, {{left, 0}, {right, 0}, {right, 0.5}, {(left + right) / 2, 0.5}}, {}, {}};
+}
+
+TEST(ClassifyLogic, AZoneIsLookedAtByItsBoundingPart) {
+  CountingLooks looks;
+  ClassifyLogic logic({.about = ClassifyOptions::About::zones,
+                       .labels = {},
+                       .zones = {"left", "right"},
+                       .margin = 0.5,
+                       .every_s = 1,
+                       .objects_max = 8},
+                      looks.look());
+  const auto scene = [] {
+    auto made = scene_with({testing::standing_at(0.5, 0.7, "1")});
+    made.shapes = {zone_called("left", 0, 0.25), zone_called("other", 0, 1), zone_called("right", 0.5, 1)};
+    made.shapes.push_back({"line", false, {{0, 0}, {1, 1}}, {}, {}});
+    return made;
+  };
+  for (const std::int64_t time_us : {0, 500'000, 1'000'000}) {
+    auto seen = scene();
+    ASSERT_TRUE(logic.update("gate", time_us, seen));
+    ASSERT_EQ(seen.shapes[0].attributes.size(), 1U);
+    ASSERT_EQ(seen.shapes[2].attributes.size(), 1U);
+    EXPECT_EQ(seen.shapes[0].attributes[0].name, time_us < 1'000'000 ? "look 1" : "look 3");
+    EXPECT_EQ(seen.shapes[0].attributes[0].score, 16) << "a quarter of 64 pixels, without a margin";
+    EXPECT_EQ(seen.shapes[2].attributes[0].score, 32);
+    EXPECT_TRUE(seen.shapes[1].attributes.empty() && seen.objects[0].attributes.empty());
+  }
+  auto without = scene();
+  without.shapes.erase(without.shapes.begin());
+  EXPECT_THAT(logic.update("gate", 2'000'000, without).error().message,
+              HasSubstr("classify: no stage before it has a zone \"left\""));
+  without.shapes.clear();
+  EXPECT_THAT(logic.update("gate", 2'000'000, without).error().message, HasSubstr("put a stage zone before it"));
 }
 
 /// A real model through the stage: dark or light, by the mean of a 4 x 4 picture.

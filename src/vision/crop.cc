@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
+
+#include "pipeline/nearest_word.h"
 
 namespace verge::vision {
 namespace {
@@ -52,6 +55,44 @@ std::optional<Crop> crop(const pipeline::Frame& frame, const contract::Region& b
                  static_cast<double>(x->first + x->count) / frame.width,
                  static_cast<double>(y->first + y->count) / frame.height};
   return part;
+}
+
+contract::Region bounds_of(const pipeline::Shape& zone) {
+  contract::Region bounds{1, 1, 0, 0};
+  for (const auto& [x, y] : zone.points) {
+    bounds = {std::min(bounds.left, x), std::min(bounds.top, y), std::max(bounds.right, x), std::max(bounds.bottom, y)};
+  }
+  return {std::max(bounds.left, 0.0), std::max(bounds.top, 0.0), std::min(bounds.right, 1.0),
+          std::min(bounds.bottom, 1.0)};
+}
+
+bool is_wanted(const pipeline::Shape& shape, const std::vector<std::string>& zones) {
+  return shape.is_closed && (zones.empty() || std::ranges::find(zones, shape.name) != zones.end());
+}
+
+std::optional<Crop> crop(const pipeline::Frame& frame, const pipeline::Shape& zone) {
+  return crop(frame, bounds_of(zone), 0);
+}
+
+std::vector<std::string> zones_of(const pipeline::Scene& scene) {
+  std::vector<std::string> names;
+  for (const pipeline::Shape& shape : scene.shapes) {
+    if (shape.is_closed) names.push_back(shape.name);
+  }
+  return names;
+}
+
+Status check_zones(const std::vector<std::string>& known, const std::vector<std::string>& zones,
+                   std::string_view doing) {
+  if (known.empty())
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("{}: no stage before it has a zone; put a stage zone before it", doing)};
+  for (const std::string& zone : zones) {
+    if (std::ranges::find(known, zone) != known.end()) continue;
+    return Error{ErrorCode::invalid_argument, fmt::format("{}: no stage before it has a zone \"{}\"{}", doing, zone,
+                                                          pipeline::suggestion(zone, known))};
+  }
+  return Done{};
 }
 
 bool is_wanted(const pipeline::Object& object, const std::vector<std::string>& labels) {

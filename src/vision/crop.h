@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "pipeline/packet.h"
 
 namespace verge::vision {
@@ -28,6 +29,17 @@ struct Crop {
 /// The box with `margin` of its width and height added on each side, limited to the picture and widened to whole pixels
 /// (even ones in yuv420). Nothing when less than two by two pixels are left.
 std::optional<Crop> crop(const pipeline::Frame& frame, const contract::Region& box, double margin);
+
+/// The smallest box around a zone, limited to the picture.
+contract::Region bounds_of(const pipeline::Shape& zone);
+/// Whether it is a zone with one of the names; none given: any zone.
+bool is_wanted(const pipeline::Shape& shape, const std::vector<std::string>& zones);
+/// What is seen of a zone: teaching and running both ask this. Nothing when less than two by two pixels are left.
+std::optional<Crop> crop(const pipeline::Frame& frame, const pipeline::Shape& zone);
+std::vector<std::string> zones_of(const pipeline::Scene& scene);
+/// Errors: invalid_argument when `known` lacks one of the zones, or has none at all; `doing` begins the message.
+Status check_zones(const std::vector<std::string>& known, const std::vector<std::string>& zones,
+                   std::string_view doing);
 
 /// Whether it has one of the labels; none given: always.
 bool is_wanted(const pipeline::Object& object, const std::vector<std::string>& labels);

@@ -6,9 +6,12 @@
 #include <fmt/ranges.h>
 
 #include "base/json.h"
+#include "pipeline/option_checks.h"
 #include "vision/blur.h"
+#include "vision/close_detector.h"
 #include "vision/heads/head_reader.h"
 #include "vision/model_stage.h"
+#include "vision/provided.h"
 
 namespace verge::vision {
 namespace {
@@ -54,25 +57,64 @@ Object to_object(const Detection& detection, Placement placement, const models::
 
 class SceneDetector final : public SceneAnalyser {
  public:
-  SceneDetector(std::unique_ptr<Detector> detector, bool hides_people)
-      : detector_(std::move(detector)),
-        hides_people_(hides_people),
-        model_(std::make_shared<const std::string>(detector_->session().model_digest())) {}
+  SceneDetector(std::unique_ptr<Detector> detector, LookOptions look, const pipeline::Context& context)
+      : detector_(std::move(detector), look),
+        hides_people_(context.privacy.blur != pipeline::Blur::none),
+        model_(std::make_shared<const std::string>(detector_.detector().session().model_digest())),
+        runs_(context.metrics->counter("verge_detect_runs_total",
+                                       "Runs of detectors; with tiles or focus several a picture.")) {}
 
   Status analyse(const pipeline::Packet& packet, pipeline::Scene& scene) override {
     pipeline::People people;
-    VERGE_TRY(scene.objects, detector_->detect(*scene.frame, hides_people_ ? &people : nullptr));
+    const std::string stream = packet.stream ? *packet.stream : "";
+    VERGE_TRY(auto found, detector_.detect(*scene.frame, scene.moving, stream, hides_people_ ? &people : nullptr));
+    scene.objects = std::move(found.objects);
+    runs_.add(found.runs);
     if (hides_people_) memory_.add(packet, people, scene.people);
     scene.model = model_;
     return Done{};
   }
+  bool allows_many_threads() const override { return true; }
 
  private:
-  std::unique_ptr<Detector> detector_;
+  CloseDetector detector_;
   const bool hides_people_;
   StreamsMemory memory_;
   std::shared_ptr<const std::string> model_;
+  Counter& runs_;
 };
+
+Result<LookOptions> read_look(const Json& options) {
+  using Way = LookOptions::Way;
+  LookOptions look;
+  VERGE_CHECK(pipeline::check_range(options, "tile_overlap", 0, 0.5));
+  VERGE_CHECK(pipeline::check_range(options, "runs_max", 1, 65));
+  look.overlap = options["tile_overlap"].get<double>();
+  look.runs_max = options["runs_max"].get<int>();
+  const std::string tiles = options.value("tiles", std::string());
+  if (options.contains("focus")) {
+    VERGE_CHECK(pipeline::check_word(options, "focus", {"motion"}));
+    look.way = Way::motion;
+  }
+  if (tiles.empty()) return look;
+  if (look.way == Way::motion) {
+    return Error{ErrorCode::invalid_argument, "tiles and focus are two ways to look closer; give one of them"};
+  }
+  look.way = tiles == "auto" ? Way::native : Way::tiles;
+  if (look.way == Way::native) return look;
+  VERGE_TRY(look.grid, read_tiles(tiles));
+  const int runs = look.grid.count() + 1;
+  if (runs <= look.runs_max) return look;
+  return Error{ErrorCode::invalid_argument, fmt::format("tiles {} and the whole picture are {} runs of the model; "
+                                                        "runs_max is {}",
+                                                        tiles, runs, look.runs_max)};
+}
+
+Status check_detect(const Json& options, const pipeline::Provided& before) {
+  VERGE_TRY(const LookOptions look, read_look(options));
+  if (look.way != LookOptions::Way::motion || before.contains({"motion", ""})) return Done{};
+  return Error{ErrorCode::invalid_argument, "detect with focus: motion needs stage motion before it"};
+}
 
 Result<std::unique_ptr<pipeline::SharedStage>> make_detect_stage(const Json& options,
                                                                  const pipeline::Context& context) {
@@ -80,11 +122,11 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_detect_stage(const Json& opt
   VERGE_TRY(settings.labels, words_of(options, "labels"));
   VERGE_TRY(settings.score_min, threshold_option(options, "score_min"));
   VERGE_TRY(settings.overlap_max, threshold_option(options, "overlap_max"));
-  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
+  VERGE_TRY(const LookOptions look, read_look(options));
+  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", "detect", context));
   VERGE_TRY(auto detector, Detector::make(std::move(model), settings));
   return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>(
-      "detect", std::make_unique<SceneDetector>(std::move(detector), context.privacy.blur != pipeline::Blur::none),
-      context));
+      "detect", std::make_unique<SceneDetector>(std::move(detector), look, context), context, runs_of(options)));
 }
 
 }  // namespace
@@ -141,16 +183,27 @@ Result<std::vector<Object>> Detector::detect(const pipeline::Frame& frame, pipel
 }
 
 pipeline::Kind<pipeline::SharedStage> detect_kind() {
-  return {.name = "detect",
-          .where = "vision/detect.h",
-          .summary = "Finds objects in pictures with a detector model.",
-          .options = {model_option("The model's folder (model.onnx, card.json), relative to the pipeline file."),
-                      {"labels", "list", "Only these objects, [person, car]; empty for all.", Json::array()},
-                      {"score_min", "number", "Weaker boxes are dropped, 0..1; default: the card's.", nullptr},
-                      {"overlap_max", "number",
-                       "Of two boxes overlapping more, the weaker goes, 0..1; default: the card's.", nullptr},
-                      threads_option()},
-          .make = make_detect_stage};
+  const LookOptions look;
+  return {
+      .name = "detect",
+      .where = "vision/detect.h",
+      .summary = "Finds objects in pictures with a detector model.",
+      .options = with_engine_options(
+          {model_option("The model's folder (model.onnx, card.json), relative to the pipeline file."),
+           {"labels", "list", "Only these objects, [person, car]; empty for all.", Json::array()},
+           {"score_min", "number", "Weaker boxes are dropped, 0..1; default: the card's.", nullptr},
+           {"overlap_max", "number", "Of two boxes overlapping more, the weaker goes, 0..1; default: the card's.",
+            nullptr},
+           {"tiles", "text",
+            "Looks at so many parts, too, for small objects, columns x rows: 2x2; auto: as many as show them "
+            "in full size.",
+            nullptr},
+           {"tile_overlap", "number", "Of neighbouring tiles, in parts of a tile, 0..0.5.", look.overlap},
+           {"focus", "text", "motion: looks closer where stage motion saw something, for small objects.", nullptr},
+           {"runs_max", "integer", "Runs of the model for one picture with tiles or focus, 1..65.", look.runs_max}}),
+      .make = make_detect_stage,
+      .provide = provide_untracked,
+      .check = check_detect};
 }
 
 }  // namespace verge::vision

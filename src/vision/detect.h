@@ -1,9 +1,10 @@
 // vision/detect.h -- finds objects in pictures with a detector model; one model serves all streams.
 //
-// Takes scenes, gives scenes with objects (boxes in parts of the picture). A picture that cannot be analysed is logged
-// and dropped. The model is a folder (models/model_card.h); its card says what goes in (picture_model.h) and how boxes
+// Takes scenes, gives scenes with objects (boxes in parts of the picture). With `tiles` or `focus` it looks at parts of
+// the picture, too, so that it sees small objects (close_detector.h). A picture that cannot be analysed is logged and
+// dropped. The model is a folder (models/model_card.h); its card says what goes in (picture_model.h) and how boxes
 // come out (heads/box_head.h).
-// Threads: a thread of its own computes (model_stage.h); submit() only queues.
+// Threads: those of model_stage.h compute; submit() only queues.
 #pragma once
 
 #include <optional>
@@ -22,7 +23,7 @@ struct DetectorOptions {
 };
 
 /// The core without threads: picture in, objects out.
-/// Threads: used by one thread at a time.
+/// Threads: any number at once.
 class Detector {
  public:
   /// Errors: invalid_argument when model and card do not fit, or a label is unknown.
@@ -34,6 +35,8 @@ class Detector {
   Result<std::vector<pipeline::Object>> detect(const pipeline::Frame& frame, pipeline::People* people = nullptr);
   inference::Session& session() { return model_->session(); }
   const inference::Tensor& input() const { return model_->input(); }
+  float overlap_max() const { return overlap_max_; }
+  PixelSize input_size() const { return model_->picture_size(); }
 
  private:
   Detector() = default;

@@ -1,5 +1,6 @@
 #include "vision/detect.h"
 
+#include <algorithm>
 #include <cmath>
 #include <condition_variable>
 #include <gmock/gmock.h>
@@ -11,8 +12,11 @@
 #include "base/crypto.h"
 #include "base/disk.h"
 #include "base/json.h"
+#include "pipeline/engine_reports.h"
+#include "vision/close_detector.h"
 #include "vision/test_frames.h"
 #include "vision/test_models.h"
+#include "vision/test_stages.h"
 
 namespace verge::vision {
 namespace {
@@ -177,6 +181,60 @@ TEST(Detector, WhatIsNoBoxIsLeftOut) {
   EXPECT_TRUE((*detector)->detect(*lamp_picture())->empty());
 }
 
+/// Black, 128 x 64, with a lamp of 16 x 16 pixels: a quarter of what the model knows when the whole is looked at.
+std::shared_ptr<pipeline::Frame> far_lamp(int left, int top) {
+  return testing::make_frame(PixelFormat::gray8, 128, 64, [=](int, int x, int y) {
+    return x >= left && x < left + 16 && y >= top && y < top + 16 ? 255 : 0;
+  });
+}
+
+std::unique_ptr<CloseDetector> close_detector(LookOptions look) {
+  auto card = tiny_card();
+  card.labels = {"person", "cat"};
+  return std::make_unique<CloseDetector>(*make_detector(card, {.score_min = {}, .overlap_max = 0.1F, .labels = {}}),
+                                         look);
+}
+
+TEST(CloseDetector, TilesShowWhatIsSmall) {
+  using Way = LookOptions::Way;
+  const auto frame = far_lamp(80, 32);
+  EXPECT_TRUE(close_detector({})->detect(*frame, {}, "gate")->objects.empty());
+  for (const LookOptions& look : {LookOptions{.way = Way::tiles, .grid = {2, 2}, .overlap = 0},
+                                  LookOptions{.way = Way::native, .overlap = 0, .runs_max = 5}}) {
+    auto detector = close_detector(look);
+    pipeline::People people;
+    const auto found = detector->detect(*frame, {}, "gate", &people);
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(found->runs, 5U);
+    ASSERT_EQ(found->objects.size(), 1U);
+    // As FindsTheLampInPartsOfThePicture: the middle is right, the size the model's.
+    const contract::Region& box = found->objects.front().box;
+    EXPECT_NEAR((box.left + box.right) / 2, 88.0 / 128, 0.02);
+    EXPECT_TRUE(people.knows_persons);
+    const auto is_there = [](const contract::Region& person) {
+      return std::abs((person.left + person.right) / 2 - 88.0 / 128) < 0.02 && person.right - person.left < 0.3;
+    };
+    EXPECT_TRUE(std::ranges::any_of(people.persons, is_there)) << "who is only seen closer is hidden, too";
+  }
+}
+
+TEST(CloseDetector, FocusFollowsWhatMovedUntilItIsGone) {
+  auto detector = close_detector({.way = LookOptions::Way::motion, .runs_max = 2});
+  const std::vector<contract::Region> moving{{0.6, 0.45, 0.75, 0.75}};
+  const auto found = [&](int left, int top, const std::vector<contract::Region>& places, const std::string& stream) {
+    const auto answer = detector->detect(*far_lamp(left, top), places, stream);
+    EXPECT_TRUE(answer) << answer.error().message;
+    return std::pair{answer->objects.size(), answer->runs};
+  };
+  using Pair = std::pair<std::size_t, std::size_t>;
+  EXPECT_EQ(found(80, 32, {}, "gate"), Pair(0, 1)) << "nothing moves";
+  EXPECT_EQ(found(80, 32, moving, "gate"), Pair(1, 2));
+  EXPECT_EQ(found(80, 32, {}, "gate"), Pair(1, 2)) << "it has come to rest";
+  EXPECT_EQ(found(80, 32, {}, "yard"), Pair(0, 1)) << "another stream";
+  EXPECT_EQ(found(0, 0, {}, "gate"), Pair(0, 2)) << "looked at where it was";
+  EXPECT_EQ(found(0, 0, {}, "gate"), Pair(0, 1)) << "and forgotten";
+}
+
 class DetectStageTest : public ::testing::Test {
  protected:
   DetectStageTest() {
@@ -198,13 +256,17 @@ class DetectStageTest : public ::testing::Test {
   }
   ~DetectStageTest() override { std::filesystem::remove_all(folder_); }
 
+  Result<std::unique_ptr<pipeline::SharedStage>> make(Json options) {
+    return detect_kind().make(testing::with_defaults(detect_kind(), std::move(options)), context_);
+  }
+
   std::filesystem::path folder_;
   Metrics metrics_;
   pipeline::Context context_;
 };
 
 TEST_F(DetectStageTest, AnswersEachPictureOnce) {
-  auto stage = detect_kind().make({{"model", "tiny"}, {"labels", Json::array()}, {"threads", 1}}, context_);
+  auto stage = make({{"model", "tiny"}});
   ASSERT_TRUE(stage) << stage.error().message;
   ASSERT_TRUE((*stage)->open());
   std::mutex mutex;
@@ -237,8 +299,60 @@ TEST_F(DetectStageTest, AnswersEachPictureOnce) {
   (*stage)->close();
 }
 
+TEST_F(DetectStageTest, WhatRunsTheModelIsReported) {
+  pipeline::EngineReports reports;
+  context_.engines = &reports;
+  Json options = {{"model", "tiny"}, {"engine", "onnxruntime"}};
+  auto plain = make(options);
+  ASSERT_TRUE(plain) << plain.error().message;
+  // The pinned ONNX Runtime is the one for CPUs.
+  options["device"] = "cuda";
+  const auto refused = make(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
+  options["fallback"] = true;
+  auto fallen = make(options);
+  ASSERT_TRUE(fallen) << fallen.error().message;
+  const Json said = reports.to_json();
+  ASSERT_EQ(said.size(), 2U);
+  for (std::size_t at = 0; at < 2; ++at) {
+    EXPECT_EQ(said[at]["stage"], "detect");
+    EXPECT_EQ(said[at]["model"], "tiny");
+    EXPECT_EQ(said[at]["engine"], "onnxruntime 1.28.0 cpu");
+    EXPECT_EQ(said[at]["fell_back"], at == 1);
+  }
+  EXPECT_EQ(said[0]["reason"], "");
+  EXPECT_EQ(said[1]["asked"], (Json{{"engine", "onnxruntime"}, {"device", "cuda"}}));
+  EXPECT_THAT(said[1]["reason"].get<std::string>(), HasSubstr("CUDAExecutionProvider"));
+  EXPECT_THAT(metrics_.to_text(),
+              HasSubstr("verge_inference_engine_info{engine=\"onnxruntime 1.28.0 cpu\",fell_back=\"true\","
+                        "model=\"tiny\",stage=\"detect\"} 1"));
+}
+
+TEST_F(DetectStageTest, RefusesWaysToLookThatCannotBe) {
+  const std::pair<Json, const char*> rows[] = {
+      {{{"model", "tiny"}, {"tiles", "2"}}, "tiles is \"2\"; give columns and rows, each 1 to 8: 2x2; or auto"},
+      {{{"model", "tiny"}, {"tiles", "2x9"}}, "tiles is \"2x9\""},
+      {{{"model", "tiny"}, {"tiles", "3x3"}},
+       "tiles 3x3 and the whole picture are 10 runs of the model; runs_max is 8"},
+      {{{"model", "tiny"}, {"tiles", "auto"}, {"focus", "motion"}}, "give one of them"},
+      {{{"model", "tiny"}, {"focus", "moving"}}, "focus is \"moving\""},
+      {{{"model", "tiny"}, {"tile_overlap", 0.9}}, "tile_overlap is 0.9; give 0 to 0.5"},
+      {{{"model", "tiny"}, {"runs_max", 0}}, "runs_max is 0; give 1 to 65"},
+  };
+  for (const auto& [options, words] : rows) {
+    const auto stage = make(options);
+    ASSERT_FALSE(stage) << to_text(options);
+    EXPECT_THAT(stage.error().message, HasSubstr(words));
+  }
+  const auto kind = detect_kind();
+  const Json focus = testing::with_defaults(kind, {{"model", "tiny"}, {"focus", "motion"}});
+  EXPECT_TRUE(kind.check(focus, {{"motion", ""}}));
+  EXPECT_THAT(kind.check(focus, {}).error().message, HasSubstr("needs stage motion before it"));
+}
+
 TEST_F(DetectStageTest, AMissingModelIsSaid) {
-  auto stage = detect_kind().make({{"model", "door"}, {"labels", Json::array()}, {"threads", 1}}, context_);
+  auto stage = make({{"model", "door"}});
   ASSERT_FALSE(stage);
   EXPECT_EQ(stage.error().code, ErrorCode::not_found);
 }

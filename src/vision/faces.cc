@@ -8,6 +8,7 @@
 #include "vision/blur.h"
 #include "vision/crop.h"
 #include "vision/model_stage.h"
+#include "vision/provided.h"
 
 namespace verge::vision {
 namespace {
@@ -21,10 +22,13 @@ class SceneFaces final : public SceneAnalyser {
       : detector_(std::move(detector)),
         embedder_(std::move(embedder)),
         options_(std::move(options)),
-        model_(std::make_shared<const std::string>(detector_->session().model_digest())) {}
+        model_(std::make_shared<const std::string>(detector_->session().model_digest())) {
+    if (embedder_ != nullptr) embedder_model_ = std::make_shared<const std::string>(embedder_->model_digest());
+  }
 
   Status analyse(const pipeline::Packet& packet, Scene& scene) override {
     if (!scene.model) scene.model = model_;
+    if (embedder_model_) scene.embedder = embedder_model_;
     const std::size_t before = scene.objects.size();
     VERGE_CHECK(add_faces(*detector_, embedder_.get(), options_, scene));
     // Looking within persons only, it says nothing about the rest of the picture.
@@ -33,13 +37,14 @@ class SceneFaces final : public SceneAnalyser {
     memory_.add(packet, people, scene.people);
     return Done{};
   }
+  bool allows_many_threads() const override { return true; }
 
  private:
   std::unique_ptr<Detector> detector_;
   std::unique_ptr<Embedder> embedder_;
   FacesOptions options_;
   StreamsMemory memory_;
-  std::shared_ptr<const std::string> model_;
+  std::shared_ptr<const std::string> model_, embedder_model_;
 };
 
 Result<std::unique_ptr<pipeline::SharedStage>> make_faces_stage(const Json& options, const pipeline::Context& context) {
@@ -53,15 +58,16 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_faces_stage(const Json& opti
   DetectorOptions detection;
   VERGE_TRY(detection.score_min, threshold_option(options, "score_min"));
   VERGE_TRY(detection.overlap_max, threshold_option(options, "overlap_max"));
-  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
+  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", "faces", context));
   VERGE_TRY(auto detector, Detector::make(std::move(model), detection));
   std::unique_ptr<Embedder> embedder;
   if (options.contains("embed") && !options["embed"].is_null()) {
-    VERGE_TRY(models::LoadedModel describer, open_model_of(options, "embed", context));
+    VERGE_TRY(models::LoadedModel describer, open_model_of(options, "embed", "faces", context));
     VERGE_TRY(embedder, Embedder::make(std::move(describer)));
   }
   auto analyser = std::make_unique<SceneFaces>(std::move(detector), std::move(embedder), std::move(settings));
-  return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>("faces", std::move(analyser), context));
+  return std::unique_ptr<pipeline::SharedStage>(
+      std::make_unique<ModelStage>("faces", std::move(analyser), context, runs_of(options)));
 }
 
 /// The faces in one object, in parts of the whole picture.
@@ -105,6 +111,7 @@ Result<std::vector<Object>> find_faces(Detector& detector, const FacesOptions& o
 Result<std::unique_ptr<Embedder>> Embedder::make(models::LoadedModel model) {
   auto embedder = std::unique_ptr<Embedder>(new Embedder());
   VERGE_TRY(embedder->model_, PictureModel::make(std::move(model)));
+  embedder->digest_ = embedder->model_->session().model_digest();
   const models::ModelCard& card = embedder->model_->card();
   if (card.head_kind() != "embedding") return card_mistake(card, "/head/kind", "\"embedding\" for an embedding model");
   const HeadReader reader(card, embedder->model_->session().outputs());
@@ -146,20 +153,20 @@ pipeline::Kind<pipeline::SharedStage> faces_kind() {
       .name = "faces",
       .where = "vision/faces.h",
       .summary = "Finds faces and, with a second model, describes each by an embedding.",
-      .options = {model_option("The face detector's folder (model.onnx, card.json), relative to the pipeline file."),
-                  {"embed", "path", "The embedding model's folder; without it faces are only found.", nullptr},
-                  {"within", "list", "Looks only inside these objects, [person]; empty: in the whole picture.",
-                   Json::array()},
-                  {"margin", "number", "Seen around such an object, in parts of its size on each side, 0..2.",
-                   fallback.margin},
-                  {"embed_margin", "number", "The same around a face, for the embedding, 0..2.", fallback.embed_margin},
-                  {"score_min", "number", "Weaker faces are dropped, 0..1; default: the card's.", nullptr},
-                  {"overlap_max", "number",
-                   "Of two faces overlapping more, the weaker goes, 0..1; default: the card's.", nullptr},
-                  {"objects_max", "integer", "Objects searched and faces described in one picture, 1..300.",
-                   fallback.objects_max},
-                  threads_option()},
-      .make = make_faces_stage};
+      .options = with_engine_options(
+          {model_option("The face detector's folder (model.onnx, card.json), relative to the pipeline file."),
+           {"embed", "path", "The embedding model's folder; without it faces are only found.", nullptr},
+           {"within", "list", "Looks only inside these objects, [person]; empty: in the whole picture.", Json::array()},
+           {"margin", "number", "Seen around such an object, in parts of its size on each side, 0..2.",
+            fallback.margin},
+           {"embed_margin", "number", "The same around a face, for the embedding, 0..2.", fallback.embed_margin},
+           {"score_min", "number", "Weaker faces are dropped, 0..1; default: the card's.", nullptr},
+           {"overlap_max", "number", "Of two faces overlapping more, the weaker goes, 0..1; default: the card's.",
+            nullptr},
+           {"objects_max", "integer", "Objects searched and faces described in one picture, 1..300.",
+            fallback.objects_max}}),
+      .make = make_faces_stage,
+      .provide = provide_untracked};
 }
 
 }  // namespace verge::vision

@@ -3,7 +3,7 @@
 // A detector (any box head; its points become keypoints) and, when asked for, a second model whose card has the head
 // {"kind": "embedding"}: what it gives of a face, [1, size], is brought to unit length. The angle between two
 // embeddings tells how alike two faces are; which angle is "the same person" must be calibrated on pictures of one's
-// own. Faces are added to the scene's objects. Threads: a thread of its own computes (model_stage.h); submit() only
+// own. Faces are added to the scene's objects. Threads: those of model_stage.h compute; submit() only
 // queues.
 #pragma once
 
@@ -17,19 +17,21 @@
 
 namespace verge::vision {
 
-/// A picture as a vector of unit length. Threads: used by one thread at a time.
+/// A picture as a vector of unit length. Threads: any number at once.
 class Embedder {
  public:
   /// Errors: invalid_argument when model and card do not fit.
   static Result<std::unique_ptr<Embedder>> make(models::LoadedModel model);
   /// Null when the model gave zeros or numbers that are not finite.
   Result<std::shared_ptr<const std::vector<float>>> embed(const pipeline::Frame& frame);
+  const std::string& model_digest() const { return digest_; }
 
  private:
   Embedder() = default;
 
   std::unique_ptr<PictureModel> model_;
   HeadOutput vector_;
+  std::string digest_;
 };
 
 struct FacesOptions {

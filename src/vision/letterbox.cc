@@ -21,13 +21,13 @@ constexpr ColourMatrix kLimited{16, 1.164383F, 1.596027F, -0.391762F, -0.812968F
 constexpr ColourMatrix kFull{0, 1.0F, 1.402F, -0.344136F, -0.714136F, 1.772F};
 
 /// Out = value * factor + offset.
-struct Channel {
+struct ChannelScale {
   float factor, offset;
 };
 
 /// One row of Y, U, V (0..255) to three rows of the tensor.
 VERGE_KERNEL void convert_row(const float* __restrict luma, const float* __restrict u, const float* __restrict v,
-                              int count, ColourMatrix m, Channel red, Channel green, Channel blue,
+                              int count, ColourMatrix m, ChannelScale red, ChannelScale green, ChannelScale blue,
                               float* __restrict red_row, float* __restrict green_row, float* __restrict blue_row) {
   // Offsets are one number per channel, so that each term is one multiplication and addition.
   const float grey_offset = m.luma_offset * m.luma;
@@ -46,7 +46,7 @@ VERGE_KERNEL void convert_row(const float* __restrict luma, const float* __restr
 }
 
 /// One row of Y (0..255) to a row of grey.
-VERGE_KERNEL void convert_grey_row(const float* __restrict luma, int count, ColourMatrix m, Channel grey,
+VERGE_KERNEL void convert_grey_row(const float* __restrict luma, int count, ColourMatrix m, ChannelScale grey,
                                    float* __restrict row) {
   for (int i = 0; i < count; ++i) {
     const float value = std::min(std::max((luma[i] - m.luma_offset) * m.luma, 0.0F), 255.0F);
@@ -262,7 +262,7 @@ void Letterbox::fill_yuv(const Frame& frame, Placement placement, Tensor& tensor
   const int blue = 2 - red;
   const auto channel = [&](int c) {
     const float factor = 1 / options_.deviation[static_cast<std::size_t>(c)];
-    return Channel{factor, -options_.mean[static_cast<std::size_t>(c)] * factor};
+    return ChannelScale{factor, -options_.mean[static_cast<std::size_t>(c)] * factor};
   };
   const ColourMatrix& matrix = frame.is_full_range ? kFull : kLimited;
   for (int row = 0; row < placement.height; ++row) {

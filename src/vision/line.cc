@@ -137,7 +137,9 @@ pipeline::Kind<pipeline::Stage> line_kind() {
         VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
         return std::unique_ptr<pipeline::Stage>(
             std::make_unique<LineStage>(std::move(settings), std::move(wish), context));
-      }};
+      },
+      .provide = [](const Json& options,
+                    pipeline::Provided& provided) { provided.emplace("line", options["name"].get<std::string>()); }};
 }
 
 }  // namespace verge::vision

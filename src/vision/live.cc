@@ -175,7 +175,9 @@ Json shapes_of(const pipeline::Scene& scene) {
     for (const auto& [x, y] : shape.points) points.push_back({x, y});
     Json counts = Json::object();
     for (const auto& [name, count] : shape.counts) counts[name] = count;
-    shapes.push_back({{"name", shape.name}, {"closed", shape.is_closed}, {"points", points}, {"counts", counts}});
+    Json shown{{"name", shape.name}, {"closed", shape.is_closed}, {"points", points}, {"counts", counts}};
+    if (!shape.attributes.empty()) shown["attributes"] = attributes_of(shape.attributes);
+    shapes.push_back(std::move(shown));
   }
   return shapes;
 }
@@ -196,6 +198,20 @@ Result<std::string> to_jpeg(const Frame& frame, int width_max, int quality, cons
     return Error{ErrorCode::internal, std::string("make a JPEG: ") + tjGetErrorStr2(out.handle)};
   }
   return std::string(reinterpret_cast<const char*>(out.bytes), out.count);
+}
+
+Frame hidden(const Frame& frame, const Hiding& hiding) {
+  if (!hiding.is_whole && hiding.areas.empty()) return frame;
+  auto planes = std::make_shared<std::vector<Plane>>(planes_of(frame, frame.width, frame.height));
+  hide(*planes, frame.format, hiding);
+  Frame made = frame;
+  made.is_full_range = true;
+  for (std::size_t p = 0; p < planes->size(); ++p) {
+    made.planes[p] = (*planes)[p].bytes.data();
+    made.strides[p] = (*planes)[p].width * (frame.format == PixelFormat::rgb24 ? 3 : 1);
+  }
+  made.storage = std::move(planes);
+  return made;
 }
 
 std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet, const pipeline::LiveRequest& request) {

@@ -18,6 +18,9 @@ namespace verge::vision {
 Result<std::string> to_jpeg(const pipeline::Frame& frame, int width_max = 640, int quality = 70,
                             const Hiding& hiding = {});
 
+/// The picture at its own size without what is to be hidden; the same frame when nothing is.
+pipeline::Frame hidden(const pipeline::Frame& frame, const Hiding& hiding);
+
 /// Nothing for packets that are not scenes.
 std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet, const pipeline::LiveRequest& request);
 

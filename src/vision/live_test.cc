@@ -64,7 +64,7 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   scene->objects[0].keypoints = {{0.25F, 0.5F, 0.75F}};
   scene->objects.push_back(testing::standing_at(0.2, 0.7, "4"));
   scene->attributes = {{"gate open", 0.5F}};
-  scene->shapes = {{"press", true, {{0, 0}, {1, 0}, {1, 1}}, {{"inside", 1}}}};
+  scene->shapes = {{"press", true, {{0, 0}, {1, 0}, {1, 1}}, {{"inside", 1}}, {{"empty", 0.5F}}}};
   pipeline::Packet packet;
   packet.captured_us = 77;
   packet.payload = std::shared_ptr<const pipeline::Scene>(scene);
@@ -81,6 +81,7 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   EXPECT_EQ(live->header["attributes"][0]["name"], "gate open");
   EXPECT_EQ(live->header["shapes"][0]["closed"], true);
   EXPECT_EQ(live->header["shapes"][0]["counts"]["inside"], 1);
+  EXPECT_EQ(live->header["shapes"][0]["attributes"][0]["name"], "empty");
   packet.payload = std::make_shared<const pipeline::SensorRow>();
   EXPECT_FALSE(render_live(packet, {}));
 }

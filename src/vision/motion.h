@@ -6,6 +6,8 @@
 // becomes the new background. What comes to rest is part of the background after half a minute.
 // Source: running Gaussian average, Wren et al. 1997 (Pfinder).
 //
+// What goes through says where it moves (Scene::moving), so that a detector can look closer there (detect's focus).
+//
 // Still pictures go through `still_fps` times a second, so that objects that stand still are not forgotten: with the
 // tracker's lost_s of 2 it should not be below 0.5.
 // Threads: a MotionDetector is used by one thread at a time.
@@ -17,6 +19,7 @@
 
 #include "pipeline/packet.h"
 #include "pipeline/stage.h"
+#include "vision/cells.h"
 
 namespace verge::vision {
 
@@ -30,34 +33,31 @@ struct MotionOptions {
 
 class MotionDetector {
  public:
-  explicit MotionDetector(MotionOptions options) : options_(std::move(options)) {}
+  explicit MotionDetector(MotionOptions options);
   /// The part of the picture that moves, 0..1. The first picture is the background: 0.
   double update(const pipeline::Frame& frame, std::int64_t monotonic_us);
+  /// The boxes around what moved in the newest picture, one for cells that touch, the largest first; at most
+  /// kPlacesMax. None when the whole scene is new.
+  std::vector<contract::Region> moving() const;
+  static constexpr std::size_t kPlacesMax = 32;
   /// The next picture is the background.
   void reset() { cells_.clear(); }
 
  private:
   struct Cell {
-    float mean = 0, variance = 0;
-    float now = 0;
+    float variance = 0;
     bool is_ignored = false, is_far = false;
-  };
-  /// now = factor * mean + offset, for what does not move.
-  struct Light {
-    float factor = 1, offset = 0;
   };
 
   void begin(const pipeline::Frame& frame);
-  void average(const pipeline::Frame& frame);
-  Light fit_light() const;
   void learn(double seconds);
   bool has_far_neighbour(int column, int row) const;
 
   const MotionOptions options_;
-  int width_ = 0, height_ = 0;  ///< Of the pictures.
-  int columns_ = 0, rows_ = 0;  ///< Cells.
-  std::vector<Cell> cells_;     ///< Row by row.
-  std::vector<std::uint32_t> sums_;
+  CellGrid grid_;
+  std::vector<Cell> cells_;         ///< Row by row.
+  std::vector<float> means_, now_;  ///< Of each cell.
+  std::vector<bool> is_moving_;     ///< In the newest picture.
   std::int64_t time_us_ = 0;
 };
 

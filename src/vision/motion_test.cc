@@ -66,6 +66,27 @@ TEST(Motion, SeesWhatMovesAndHowMuch) {
   }
 }
 
+TEST(Motion, SaysWhereItMoves) {
+  MotionDetector detector({});
+  for (std::uint32_t i = 0; i < 10; ++i) detector.update(*picture(i), i * kMotionStep);
+  EXPECT_TRUE(detector.moving().empty());
+  detector.update(*picture(10, 100), 10 * kMotionStep);
+  const auto places = detector.moving();
+  ASSERT_EQ(places.size(), 1U);
+  const double cell = 1.0 / 80;
+  EXPECT_NEAR(places[0].left, 100.0 / kWidth, cell);
+  EXPECT_NEAR(places[0].right, 132.0 / kWidth, cell);
+  EXPECT_NEAR(places[0].top, 100.0 / kHeight, 2 * cell);
+  EXPECT_NEAR(places[0].bottom, 148.0 / kHeight, 2 * cell);
+  const auto dots = testing::make_frame(PixelFormat::gray8, kWidth, kHeight,
+                                        [](int, int x, int y) { return x % 32 < 8 && y % 32 < 8 ? 200 : 20; });
+  const auto plain = testing::make_frame(PixelFormat::gray8, kWidth, kHeight, [](int, int, int) { return 20; });
+  detector.reset();
+  detector.update(*plain, 0);
+  detector.update(*dots, kMotionStep);
+  EXPECT_EQ(detector.moving().size(), MotionDetector::kPlacesMax);
+}
+
 TEST(Motion, LightMayChange) {
   const struct {
     const char* what;

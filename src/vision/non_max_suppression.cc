@@ -1,6 +1,7 @@
 #include "vision/non_max_suppression.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace verge::vision {
 
@@ -13,15 +14,28 @@ float overlap(const Box& a, const Box& b) {
   return either > 0 ? both / either : 0;
 }
 
-std::vector<Detection> suppress_weaker(std::vector<Detection> detections, float overlap_max, std::size_t kept_max) {
-  std::ranges::stable_sort(detections, std::ranges::greater{}, &Detection::score);
-  std::vector<Detection> kept;
-  for (const Detection& candidate : detections) {
+std::vector<std::size_t> places_kept(const std::vector<Detection>& detections, float overlap_max,
+                                     std::size_t kept_max) {
+  std::vector<std::size_t> places(detections.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  std::ranges::stable_sort(places, std::ranges::greater{}, [&](std::size_t place) { return detections[place].score; });
+  std::vector<std::size_t> kept;
+  for (const std::size_t place : places) {
     if (kept.size() == kept_max) break;
-    const bool is_covered = std::ranges::any_of(kept, [&](const Detection& stronger) {
-      return stronger.label == candidate.label && overlap(stronger.box, candidate.box) > overlap_max;
+    const Detection& candidate = detections[place];
+    const bool is_covered = std::ranges::any_of(kept, [&](std::size_t stronger) {
+      return detections[stronger].label == candidate.label &&
+             overlap(detections[stronger].box, candidate.box) > overlap_max;
     });
-    if (!is_covered) kept.push_back(candidate);
+    if (!is_covered) kept.push_back(place);
+  }
+  return kept;
+}
+
+std::vector<Detection> suppress_weaker(std::vector<Detection> detections, float overlap_max, std::size_t kept_max) {
+  std::vector<Detection> kept;
+  for (const std::size_t place : places_kept(detections, overlap_max, kept_max)) {
+    kept.push_back(std::move(detections[place]));
   }
   return kept;
 }

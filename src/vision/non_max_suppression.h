@@ -4,6 +4,7 @@
 // Threads: pure functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -27,6 +28,10 @@ struct Detection {
 
 /// Intersection over union, 0..1; 0 for boxes without area.
 float overlap(const Box& a, const Box& b);
+
+/// The places in `detections` of those that stay, as suppress_weaker.
+std::vector<std::size_t> places_kept(const std::vector<Detection>& detections, float overlap_max,
+                                     std::size_t kept_max = 300);
 
 /// Strongest first; equal scores keep their order. Boxes of different labels do not suppress each other.
 /// `kept_max` bounds the answer, so that a bad model cannot flood us. Cost: O(N log N + N * kept).

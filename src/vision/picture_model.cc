@@ -63,7 +63,9 @@ Result<LetterboxOptions> letterbox_of(const models::ModelCard& card, inference::
 }
 
 PictureModel::PictureModel(models::LoadedModel model, const LetterboxOptions& options)
-    : model_(std::move(model)), letterbox_(options), input_(options.type, shape_of(options)) {}
+    : model_(std::move(model)), options_(options) {
+  desks_.push_back(std::make_unique<Desk>(options_));
+}
 
 Result<std::unique_ptr<PictureModel>> PictureModel::make(models::LoadedModel model) {
   const auto& inputs = model.session->inputs();
@@ -73,12 +75,28 @@ Result<std::unique_ptr<PictureModel>> PictureModel::make(models::LoadedModel mod
   return std::unique_ptr<PictureModel>(new PictureModel(std::move(model), options));
 }
 
-Result<PictureModel::Answer> PictureModel::run(const pipeline::Frame& frame) {
+std::unique_ptr<PictureModel::Desk> PictureModel::take_desk() {
+  const std::lock_guard lock(mutex_);
+  if (desks_.empty()) return std::make_unique<Desk>(options_);
+  auto desk = std::move(desks_.back());
+  desks_.pop_back();
+  return desk;
+}
+
+Result<PictureModel::Answer> PictureModel::run_at(Desk& desk, const pipeline::Frame& frame) {
   Answer answer;
-  VERGE_TRY(answer.placement, letterbox_.fill(frame, input_, is_input_padded_));
-  is_input_padded_ = true;  // The engine only reads it.
-  const inference::NamedTensor inputs[] = {{session().inputs()[0].name, &input_}};
+  VERGE_TRY(answer.placement, desk.letterbox.fill(frame, desk.input, desk.is_padded));
+  desk.is_padded = true;  // The engine only reads it.
+  const inference::NamedTensor inputs[] = {{session().inputs()[0].name, &desk.input}};
   VERGE_TRY(answer.outputs, session().run(inputs));
+  return answer;
+}
+
+Result<PictureModel::Answer> PictureModel::run(const pipeline::Frame& frame) {
+  auto desk = take_desk();
+  auto answer = run_at(*desk, frame);
+  const std::lock_guard lock(mutex_);
+  desks_.push_back(std::move(desk));
   return answer;
 }
 

@@ -1,15 +1,17 @@
 // vision/picture_model.h -- a model that looks at one picture: prepares it as the card says and runs.
 //
 // What detectors, classifiers, pose and face models share. The model has one input, of float32, uint8 or int32.
-// Threads: used by one thread at a time.
+// Threads: run() from any number at once; each has a prepared input of its own meanwhile.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "inference/session.h"
 #include "models/model_card.h"
 #include "vision/letterbox.h"
+#include "vision/tiles.h"
 
 namespace verge::vision {
 
@@ -30,15 +32,26 @@ class PictureModel {
 
   const models::ModelCard& card() const { return model_.card; }
   inference::Session& session() { return *model_.session; }
-  const inference::Tensor& input() const { return input_; }
+  /// As the newest run left it, for whoever measures the run alone. Call while nothing runs.
+  const inference::Tensor& input() const { return desks_.back()->input; }
+  PixelSize picture_size() const { return {options_.width, options_.height}; }
 
  private:
+  /// Where a picture is prepared. There are as many as there were runs at once.
+  struct Desk {
+    explicit Desk(const LetterboxOptions& options) : letterbox(options), input(options.type, shape_of(options)) {}
+    Letterbox letterbox;
+    inference::Tensor input;
+    bool is_padded = false;
+  };
   PictureModel(models::LoadedModel model, const LetterboxOptions& options);
+  std::unique_ptr<Desk> take_desk();
+  Result<Answer> run_at(Desk& desk, const pipeline::Frame& frame);
 
   models::LoadedModel model_;
-  Letterbox letterbox_;
-  inference::Tensor input_;
-  bool is_input_padded_ = false;
+  const LetterboxOptions options_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Desk>> desks_;  ///< That nobody uses.
 };
 
 }  // namespace verge::vision

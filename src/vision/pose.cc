@@ -18,6 +18,7 @@ class ScenePoses final : public SceneAnalyser {
   ScenePoses(std::unique_ptr<PoseEstimator> estimator, PoseOptions options)
       : estimator_(std::move(estimator)), options_(std::move(options)) {}
   Status analyse(const pipeline::Packet&, Scene& scene) override { return add_poses(*estimator_, options_, scene); }
+  bool allows_many_threads() const override { return true; }
 
  private:
   std::unique_ptr<PoseEstimator> estimator_;
@@ -31,10 +32,11 @@ Result<std::unique_ptr<pipeline::SharedStage>> make_pose_stage(const Json& optio
   VERGE_TRY(settings.labels, words_of(options, "labels"));
   settings.margin = options["margin"].get<double>();
   settings.objects_max = options["objects_max"].get<int>();
-  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", context));
+  VERGE_TRY(models::LoadedModel model, open_model_of(options, "model", "pose", context));
   VERGE_TRY(auto estimator, PoseEstimator::make(std::move(model)));
   auto analyser = std::make_unique<ScenePoses>(std::move(estimator), std::move(settings));
-  return std::unique_ptr<pipeline::SharedStage>(std::make_unique<ModelStage>("pose", std::move(analyser), context));
+  return std::unique_ptr<pipeline::SharedStage>(
+      std::make_unique<ModelStage>("pose", std::move(analyser), context, runs_of(options)));
 }
 
 }  // namespace
@@ -83,13 +85,12 @@ pipeline::Kind<pipeline::SharedStage> pose_kind() {
   return {.name = "pose",
           .where = "vision/pose.h",
           .summary = "Finds the points of a body in each person with a pose model.",
-          .options = {model_option("The pose model's folder (model.onnx, card.json), relative to the pipeline file."),
-                      {"labels", "list", "Objects that have a body; empty for all.", Json(fallback.labels)},
-                      {"margin", "number", "Seen around a person, in parts of its size on each side, 0..2.",
-                       fallback.margin},
-                      {"objects_max", "integer", "Persons looked at in one picture, the strongest, 1..300.",
-                       fallback.objects_max},
-                      threads_option()},
+          .options = with_engine_options(
+              {model_option("The pose model's folder (model.onnx, card.json), relative to the pipeline file."),
+               {"labels", "list", "Objects that have a body; empty for all.", Json(fallback.labels)},
+               {"margin", "number", "Seen around a person, in parts of its size on each side, 0..2.", fallback.margin},
+               {"objects_max", "integer", "Persons looked at in one picture, the strongest, 1..300.",
+                fallback.objects_max}}),
           .make = make_pose_stage};
 }
 

@@ -2,7 +2,7 @@
 //
 // The card: head {"kind": "movenet", "points": ["nose", …]}; the model gives [1, 1, points, 3]: y, x in parts of the
 // input and a score 0..1. The points become the object's keypoints, in the card's order.
-// Threads: a thread of its own computes (model_stage.h); submit() only queues.
+// Threads: those of model_stage.h compute; submit() only queues.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@
 namespace verge::vision {
 
 /// The core without threads: picture of one person in, points out.
-/// Threads: used by one thread at a time.
+/// Threads: any number at once.
 class PoseEstimator {
  public:
   /// Errors: invalid_argument when model and card do not fit.

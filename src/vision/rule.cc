@@ -94,7 +94,12 @@ class RuleStage final : public pipeline::Stage {
   std::optional<std::uint32_t> take_;
 };
 
-Result<std::unique_ptr<pipeline::Stage>> make_rule(const Json& options, const pipeline::Context& context) {
+struct ReadRule {
+  expression::Condition when;
+  RuleOptions options;
+};
+
+Result<ReadRule> read_rule(const Json& options) {
   VERGE_CHECK(pipeline::check_word(options, "per", {"object", "scene"}));
   VERGE_CHECK(pipeline::check_word(options, "severity", {"info", "warning", "alarm"}));
   VERGE_CHECK(pipeline::check_range(options, "for_s", 0, 86'400));
@@ -108,17 +113,52 @@ Result<std::unique_ptr<pipeline::Stage>> make_rule(const Json& options, const pi
   settings.gap_s = options["gap_s"].get<double>();
   settings.cool_down_s = options["cool_down_s"].get<double>();
   settings.per_minute_max = options["per_minute_max"].get<int>();
+  if (options.contains("schedule")) {
+    VERGE_TRY(settings.schedule, Schedule::read(options["schedule"]));
+  }
   VERGE_TRY(auto when, expression::Condition::parse(options["when"].get<std::string>()));
   VERGE_CHECK(check_names(when, settings.is_about_objects));
+  return ReadRule{std::move(when), std::move(settings)};
+}
+
+Error lacks(const std::string& rule, std::string_view what, const std::string& name, const pipeline::Provided& before) {
+  std::vector<std::string> known;
+  for (const auto& [kind, each] : before) {
+    if (kind == what) known.push_back(each);
+  }
+  const std::string hint = what == "zone" && before.contains({"line", name}) ? "; that is a line"
+                           : known.empty() ? fmt::format("; before it there is no {}", what)
+                                           : pipeline::suggestion(name, known);
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("rule \"{}\" asks for {} \"{}\", which no stage before it has{}", rule, what, name, hint)};
+}
+
+Status check_rule(const Json& options, const pipeline::Provided& before) {
+  VERGE_TRY(const ReadRule rule, read_rule(options));
+  const std::string& own_name = rule.options.name;
+  const bool has_all_tracks = before.contains({"tracks", ""}) && !before.contains({"untracked", ""});
+  if (rule.options.is_about_objects && !has_all_tracks) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("rule \"{}\" is about objects and needs stage track between them and itself", own_name)};
+  }
+  for (const auto& [what, name] : asked_in(rule.when)) {
+    const bool is_own = what == "rule" && name == own_name;
+    if (!is_own && !before.contains({what, name})) return lacks(own_name, what, name, before);
+  }
+  return Done{};
+}
+
+Result<std::unique_ptr<pipeline::Stage>> make_rule(const Json& options, const pipeline::Context& context) {
+  VERGE_TRY(auto rule, read_rule(options));
   Telling telling;
   telling.type = options["emit"].get<std::string>();
   telling.severity = options["severity"].get<std::string>();
   telling.tells_end = options["tells_end"].get<bool>();
   telling.explanation = options.value("explanation", std::string());
-  if (telling.explanation.empty()) telling.explanation = fmt::format("{}: {}", settings.name, when.text());
+  if (telling.explanation.empty()) telling.explanation = fmt::format("{}: {}", rule.options.name, rule.when.text());
   VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
-  return std::unique_ptr<pipeline::Stage>(
-      std::make_unique<RuleStage>(std::move(when), std::move(settings), std::move(telling), std::move(wish), context));
+  return std::unique_ptr<pipeline::Stage>(std::make_unique<RuleStage>(std::move(rule.when), std::move(rule.options),
+                                                                      std::move(telling), std::move(wish), context));
 }
 
 }  // namespace
@@ -129,14 +169,6 @@ void RuleLogic::reset() {
 }
 
 Status RuleLogic::check(const Scene& scene) const {
-  for (const std::string& zone : zones_) {
-    if (std::ranges::find(scene.shapes, zone, &pipeline::Shape::name) != scene.shapes.end()) continue;
-    std::vector<std::string> known;
-    for (const pipeline::Shape& shape : scene.shapes) known.push_back(shape.name);
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("rule \"{}\" asks for zone \"{}\", which no stage before it has{}", options_.name, zone,
-                             pipeline::suggestion(zone, known))};
-  }
   const bool has_all_tracks = std::ranges::none_of(scene.objects, &std::string::empty, &pipeline::Object::track);
   if (has_all_tracks || !options_.is_about_objects) return Done{};
   return Error{ErrorCode::invalid_argument,
@@ -171,6 +203,7 @@ Result<std::vector<RuleLogic::Change>> RuleLogic::update(const Scene& scene, Mom
 void RuleLogic::ask(Subject& subject, const pipeline::Object* object, std::vector<Change>& changes) {
   subject.seen_us = moment_.monotonic_us;
   if (object != nullptr) subject.object = *object;
+  if (options_.schedule && !options_.schedule->holds(moment_.captured_us)) return;
   if (!when_.is_true(RuleScope(facts_, object))) return;
   if (!subject.true_since) subject.true_since = moment_;
   subject.true_us = moment_.monotonic_us;
@@ -222,11 +255,16 @@ pipeline::Kind<pipeline::Stage> rule_kind() {
            {"cool_down_s", "number", "Quiet about the same object after its end, seconds, 0..86400.",
             fallback.cool_down_s},
            {"per_minute_max", "integer", "More events are left out and counted, 1..1000.", fallback.per_minute_max},
+           {"schedule", "object",
+            "Only then: {days: [mon, fri], from: \"22:00\", to: \"06:00\"}, local time; default: always.", nullptr},
            {"emit", "text", "Type of the event.", telling.type},
            {"severity", "text", "info, warning or alarm.", telling.severity},
            {"tells_end", "flag", "Another event, TYPE.ended with the duration, when it is over.", telling.tells_end},
            {"explanation", "text", "A sentence for people; default: name and condition.", nullptr}}),
-      .make = make_rule};
+      .make = make_rule,
+      .provide = [](const Json& options,
+                    pipeline::Provided& provided) { provided.emplace("rule", options["name"].get<std::string>()); },
+      .check = check_rule};
 }
 
 }  // namespace verge::vision

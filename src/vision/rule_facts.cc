@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <ctime>
 #include <fmt/format.h>
 #include <numbers>
 #include <string_view>
 
 #include "pipeline/nearest_word.h"
+#include "vision/schedule.h"
 
 namespace verge::vision {
 namespace {
@@ -26,17 +26,10 @@ constexpr std::size_t kPlacesMax = 64;
 constexpr std::array<std::string_view, 15> kOfObjects{"label",   "score",     "track",      "x",        "y",
                                                       "width",   "height",    "age_s",      "still_s",  "speed",
                                                       "heading", "zone.NAME", "dwell.NAME", "has.NAME", "near.LABEL"};
-constexpr std::array<std::string_view, 7> kOfScenes{"objects", "count.LABEL", "inside.NAME", "picture.NAME",
-                                                    "hour",    "weekday",     "since.RULE"};
+constexpr std::array<std::string_view, 8> kOfScenes{"objects",          "count.LABEL", "inside.NAME", "picture.NAME",
+                                                    "looks.NAME.LABEL", "hour",        "weekday",     "since.RULE"};
 
 double seconds(std::int64_t microseconds) { return static_cast<double>(microseconds) / 1e6; }
-
-std::tm local_time(std::int64_t captured_us) {
-  const auto time = static_cast<std::time_t>(captured_us / 1'000'000);
-  std::tm local{};
-  localtime_r(&time, &local);
-  return local;
-}
 
 bool stands_in(const Object& object, const std::string& zone) {
   return std::ranges::find(object.zones, zone) != object.zones.end();
@@ -175,13 +168,7 @@ Value RuleFacts::answer_scene(const Object* object, const std::vector<std::strin
   const std::string& what = path[0];
   if (path.size() == 1) {
     if (what == "objects") return Json(scene_->objects.size());
-    if (what == "hour") {
-      const std::tm local = local_time(moment_.captured_us);
-      return Json(local.tm_hour + local.tm_min / 60.0 + local.tm_sec / 3600.0);
-    }
-    if (what != "weekday") return Undefined{};
-    constexpr std::array<const char*, 7> kDays{"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
-    return Json(kDays[static_cast<std::size_t>(local_time(moment_.captured_us).tm_wday)]);
+    return time_fact(what, moment_.captured_us);
   }
   if (what == "count" && path.size() == 2) {
     return Json(std::ranges::count(scene_->objects, path[1], &Object::label));
@@ -192,6 +179,10 @@ Value RuleFacts::answer_scene(const Object* object, const std::vector<std::strin
     }));
   }
   if (what == "picture" && path.size() == 2) return score_of(scene_->attributes, path[1]);
+  if (what == "looks" && path.size() == 3) {
+    const auto zone = std::ranges::find(scene_->shapes, path[1], &pipeline::Shape::name);
+    return zone == scene_->shapes.end() ? Value(Undefined{}) : score_of(zone->attributes, path[2]);
+  }
   if (what != "since" || path.size() != 2) return Undefined{};
   const auto at_us = last_fired(path[1], object);
   return at_us ? Value(Json(seconds(moment_.monotonic_us - *at_us))) : Value(Undefined{});
@@ -210,6 +201,13 @@ std::optional<std::int64_t> RuleFacts::last_fired(const std::string& rule, const
   return latest;
 }
 
+Value time_fact(const std::string& name, std::int64_t captured_us) {
+  const std::tm local = local_time(captured_us);
+  if (name == "hour") return Json(local.tm_hour + local.tm_min / 60.0 + local.tm_sec / 3600.0);
+  if (name != "weekday") return Undefined{};
+  return Json(kWeekdays[static_cast<std::size_t>(local.tm_wday)]);
+}
+
 Status check_names(const expression::Condition& condition, bool is_about_objects) {
   std::vector<std::string> allowed(kOfScenes.begin(), kOfScenes.end());
   if (is_about_objects) allowed.insert(allowed.begin(), kOfObjects.begin(), kOfObjects.end());
@@ -217,7 +215,8 @@ Status check_names(const expression::Condition& condition, bool is_about_objects
     const bool is_known = std::ranges::any_of(allowed, [&](const std::string& each) {
       return kind_of(each) == kind_of(name) && rest_of(each).empty() == rest_of(name).empty();
     });
-    if (is_known) continue;
+    const bool lacks_label = kind_of(name) == "looks" && rest_of(rest_of(name)).empty();
+    if (is_known && !lacks_label) continue;
     return Error{ErrorCode::invalid_argument,
                  fmt::format("the condition \"{}\" asks for \"{}\", which {}{}", condition.text(), name,
                              is_about_objects ? "no object and no scene has" : "no scene has",
@@ -226,15 +225,16 @@ Status check_names(const expression::Condition& condition, bool is_about_objects
   return Done{};
 }
 
-std::set<std::string> zones_in(const expression::Condition& condition) {
-  std::set<std::string> zones;
+pipeline::Provided asked_in(const expression::Condition& condition) {
+  pipeline::Provided asked;
   for (const std::string& name : condition.names()) {
     const std::string_view kind = kind_of(name);
     const std::string_view rest = rest_of(name);
-    if (kind == "zone" || kind == "dwell") zones.emplace(rest);
-    if (kind == "inside") zones.emplace(rest.substr(0, rest.find('.')));
+    if (kind == "zone" || kind == "dwell") asked.emplace("zone", rest);
+    if (kind == "inside" || kind == "looks") asked.emplace("zone", rest.substr(0, rest.find('.')));
+    if (kind == "since") asked.emplace("rule", rest);
   }
-  return zones;
+  return asked;
 }
 
 }  // namespace verge::vision

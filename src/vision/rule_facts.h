@@ -19,6 +19,8 @@
 //                 inside.NAME.LABEL    how many of this label stand in the zone
 //                 picture.NAME         what a classifier says of the whole picture, 0..1; 0 when it says something
 //                                      else, undefined when it says nothing
+//                 looks.NAME.LABEL     what a classifier says of the zone's part of the picture, 0..1; 0 when it says
+//                                      something else, undefined when it says nothing
 //                 hour                 local time of day, 0 to below 24: 18.5 is half past six in the evening
 //                 weekday              'mon' 'tue' 'wed' 'thu' 'fri' 'sat' 'sun', local
 //                 since.RULE           seconds since that rule fired, undefined when it has not. Asked about an object:
@@ -31,13 +33,12 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "expression/condition.h"
-#include "pipeline/packet.h"
+#include "pipeline/stage.h"
 #include "vision/scene_event.h"
 
 namespace verge::vision {
@@ -97,9 +98,12 @@ class RuleScope final : public expression::Scope {
   const pipeline::Object* object_;
 };
 
+/// "hour" and "weekday" as above at a wall clock's time; undefined for other names.
+expression::Value time_fact(const std::string& name, std::int64_t captured_us);
+
 /// Every name must be one of the list above. Errors: invalid_argument naming the name and what there is.
 Status check_names(const expression::Condition& condition, bool is_about_objects);
-/// The zones that a condition asks for.
-std::set<std::string> zones_in(const expression::Condition& condition);
+/// What of the stages before it a condition asks for: {"zone", NAME} and {"rule", NAME}.
+pipeline::Provided asked_in(const expression::Condition& condition);
 
 }  // namespace verge::vision

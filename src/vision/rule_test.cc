@@ -3,12 +3,14 @@
 #include <cstdlib>
 #include <ctime>
 #include <fmt/format.h>
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/disk.h"
 #include "base/json.h"
 #include "pipeline/pipeline_file.h"
+#include "vision/add_stages.h"
 #include "vision/test_frames.h"
 #include "vision/test_stages.h"
 
@@ -74,6 +76,7 @@ TEST(RuleFacts, AnswersAboutAnObject) {
     walk.push_back(scene_of({walker, dog}));
   }
   walk.back().attributes = {{"gate open", 0.75F}};
+  walk.back().shapes = {{"shelf", true, {}, {}, {{"empty", 0.75F}}}, {"press", true, {}, {}}};
   const std::pair<const char*, const char*> rows[] = {
       {"label", "\"person\""},
       {"track", "\"7\""},
@@ -101,6 +104,10 @@ TEST(RuleFacts, AnswersAboutAnObject) {
       {"inside.press.dog", "0"},
       {"picture.[[gate open]]", "0.75"},
       {"picture.shut", "0"},
+      {"looks.shelf.empty", "0.75"},
+      {"looks.shelf.full", "0"},
+      {"looks.press.full", "undefined"},
+      {"looks.door.full", "undefined"},
       {"since.other", "undefined"},
       {"speed.more", "undefined"},
   };
@@ -140,9 +147,14 @@ TEST(RuleFacts, UnknownNamesAreRefused) {
   EXPECT_THAT(message("lable = 'x'", true), HasSubstr("did you mean \"label\"?"));
   EXPECT_THAT(message("label = 'x'", false), HasSubstr("asks for \"label\", which no scene has"));
   EXPECT_THAT(message("zone", true), HasSubstr("zone.NAME"));
+  EXPECT_EQ(message("looks.a.empty > 0", false), "fine");
+  EXPECT_THAT(message("looks.a > 0", false), HasSubstr("looks.NAME.LABEL"));
   EXPECT_THAT(message("$body.a = 1", true), HasSubstr("$body.a"));
-  EXPECT_EQ(zones_in(*expression::Condition::parse("zone.a OR dwell.b > 1 OR inside.c.person > 1 OR inside.d > 2")),
-            (std::set<std::string>{"a", "b", "c", "d"}));
+  const auto condition = expression::Condition::parse(
+      "zone.a OR dwell.b > 1 OR inside.c.person > 1 OR inside.d > 2 OR looks.e.empty > 0 OR since.a < 3");
+  EXPECT_EQ(
+      asked_in(*condition),
+      (pipeline::Provided{{"zone", "a"}, {"zone", "b"}, {"zone", "c"}, {"zone", "d"}, {"zone", "e"}, {"rule", "a"}}));
 }
 
 /// 'x': the object is there, '.': it is not in the zone, ' ': it is out of sight. The pictures at which the rule began
@@ -225,6 +237,100 @@ TEST(Rule, OneAfterAnother) {
   EXPECT_FALSE(at(200 * kRuleStep, "press", false));  // Too late.
 }
 
+/// Whether a rule has told after ten seconds of a film, ten pictures a second from midnight UTC of a Friday on.
+struct NeedRow {
+  const char* need;
+  const char* when;
+  RuleOptions options;
+  std::function<Scene(double second)> film;
+  bool is_told;
+};
+
+Object walker(double x, const std::vector<std::string>& zones = {}, const std::string& track = "1") {
+  Object object = standing_at(x, 0.5, track);
+  object.zones = zones;
+  return object;
+}
+
+Scene crowd_of(int count) {
+  std::vector<Object> people;
+  for (int i = 0; i < count; ++i) people.push_back(walker(0.05 * i, {"press"}, std::to_string(i)));
+  return scene_of(std::move(people));
+}
+
+bool is_told(const NeedRow& row) {
+  constexpr std::int64_t kFriday = 1'700'179'200'000'000;  // 2023-11-17.
+  RuleLogic logic = logic_of(row.when, row.options);
+  bool has_begun = false;
+  for (int i = 0; i < 100; ++i) {
+    const auto changes = logic.update(row.film(i / 10.0), {kFriday + i * kRuleStep, i * kRuleStep});
+    EXPECT_TRUE(changes) << row.need << ": " << changes.error().message;
+    has_begun = has_begun || std::ranges::any_of(*changes, [](const auto& change) { return !change.is_end; });
+  }
+  return has_begun;
+}
+
+TEST(Rule, SaysWhatBusinessesAskFor) {
+  setenv("TZ", "UTC", 1);
+  tzset();
+  const auto stands = [](double) { return scene_of({walker(0.5, {"press"})}); };
+  const auto walks = [](double speed) {
+    return [speed](double second) { return scene_of({walker(0.5 + speed * second, {"press"})}); };
+  };
+  const auto wears = [](float helmet) {
+    return [helmet](double) {
+      Object object = walker(0.5);
+      object.attributes = {{helmet > 0 ? "helmet" : "bare head", std::max(helmet, 0.9F)}};
+      return scene_of({object});
+    };
+  };
+  const auto left_behind = [](double owner_x) {
+    return [owner_x](double second) {
+      Object bag = walker(0.5, {"press"}, "c1");
+      bag.label = "left";
+      return scene_of({bag, walker(second < 2 ? 0.5 : owner_x, {}, "1")});
+    };
+  };
+  const auto schedule = [](const char* text) { return *Schedule::read(*parse_json(text)); };
+  const RuleOptions scene{.is_about_objects = false};
+  RuleOptions long_queue = scene;
+  long_queue.for_s = 5;
+  RuleOptions on_friday{}, on_saturday{}, by_day{};
+  on_friday.schedule = schedule(R"({"days": ["thu"], "from": "22:00", "to": "06:00"})");
+  on_saturday.schedule = schedule(R"({"days": ["sat"]})");
+  by_day.schedule = schedule(R"({"from": "08:00", "to": "18:00"})");
+  const char* const lingers = "dwell.press > 5 AND speed < 0.05";
+  const char* const alone = "label = 'left' AND dwell.press > 5 AND (near.person ?? 1) > 0.3";
+  const NeedRow rows[] = {
+      {"schedule, the night before", "label = 'person'", on_friday, stands, true},
+      {"schedule, another day", "label = 'person'", on_saturday, stands, false},
+      {"schedule, another hour", "label = 'person'", by_day, stands, false},
+      {"hours in the condition", "weekday = 'fri' AND hour < 6", {}, stands, true},
+      {"dwell", "dwell.press > 5", {}, stands, true},
+      {"dwell, not so long", "dwell.press > 15", {}, stands, false},
+      {"loitering", lingers, {}, stands, true},
+      {"loitering, walks on", lingers, {}, walks(0.04), false},
+      {"occupancy", "inside.press >= 3", scene, [](double) { return crowd_of(3); }, true},
+      {"occupancy, fewer", "inside.press >= 3", scene, [](double) { return crowd_of(2); }, false},
+      {"crowding", "count.person > 10", scene, [](double) { return crowd_of(11); }, true},
+      {"queue length", "inside.press.person > 5", long_queue, [](double) { return crowd_of(6); }, true},
+      {"queue length, for a moment", "inside.press.person > 5", long_queue,
+       [](double second) { return crowd_of(second < 4 ? 6 : 5); }, false},
+      {"speed", "speed > 0.15", {}, walks(0.1), true},
+      {"speed, slower", "speed > 0.25", {}, walks(0.1), false},
+      {"direction", "heading > 45 AND heading < 135", {}, walks(0.05), true},
+      {"direction, the other way", "heading > 45 AND heading < 135", {}, walks(-0.05), false},
+      {"left and nobody near", alone, {}, left_behind(0.95), true},
+      {"left and its owner near", alone, {}, left_behind(0.45), false},
+      {"person without helmet", "label = 'person' AND has.helmet < 0.5", {}, wears(0), true},
+      {"person with helmet", "label = 'person' AND has.helmet < 0.5", {}, wears(0.9F), false},
+      {"person whom nobody looked at", "label = 'person' AND has.helmet < 0.5", {}, stands, false},
+  };
+  for (const NeedRow& row : rows) EXPECT_EQ(is_told(row), row.is_told) << row.need;
+  unsetenv("TZ");
+  tzset();
+}
+
 TEST(Rule, MoreThanItsLimitIsLeftOutAndCounted) {
   RuleLogic logic = logic_of("zone.press", {.per_minute_max = 3});
   std::vector<Object> crowd;
@@ -235,14 +341,93 @@ TEST(Rule, MoreThanItsLimitIsLeftOutAndCounted) {
             "late");
 }
 
-TEST(Rule, SaysWhatIsMissing) {
-  RuleLogic logic = logic_of("dwell.pres > 1");
-  const auto changes = logic.update(scene_of({standing_in("press")}), {0, 0});
-  ASSERT_FALSE(changes);
-  EXPECT_THAT(changes.error().message, HasSubstr("zone \"pres\""));
-  EXPECT_THAT(changes.error().message, HasSubstr("did you mean \"press\"?"));
+TEST(Rule, SaysWhenObjectsHaveNoTracks) {
   RuleLogic untracked = logic_of("label = 'person'");
   EXPECT_THAT(untracked.update(scene_of({standing_in("press", "")}), {0, 0}).error().message, HasSubstr("track"));
+}
+
+/// What reading a pipeline of these stages, then changed by a twin, says of it.
+std::string said_of_pipeline(const std::string& stages, const Json& patch = nullptr) {
+  pipeline::Catalog catalog;
+  add_stages(catalog);
+  pipeline::Kind<pipeline::Source> camera;
+  camera.name = "camera";
+  camera.make = [](const Json&, const pipeline::Context&) { return std::unique_ptr<pipeline::Source>(); };
+  catalog.add(std::move(camera));
+  const std::string text = "sources: {gate: {kind: camera}, yard: {kind: camera}}\nstages:\n" + stages;
+  const auto spec = pipeline::parse_pipeline(text, "p.yaml", catalog, patch);
+  return spec ? "fine" : spec.error().message;
+}
+
+TEST(RuleStage, WhatItAsksForMustStandBeforeIt) {
+  const std::string press = "  - zone: {name: press, polygon: [[0, 0], [1, 0], [1, 1]]}\n";
+  const std::string exit = "  - line: {name: exit, points: [[0, 0], [1, 0]]}\n";
+  const std::string found = "  - detect: {model: m}\n  - track\n";
+  const auto rule = [](const std::string& name, const std::string& when, const std::string& more = "") {
+    return fmt::format("  - rule: {{name: {}, when: \"{}\"{}}}\n", name, when, more);
+  };
+  const struct {
+    const char* name;
+    std::string stages;
+    const char* said;
+  } rows[] = {
+      {"all is there", found + press + rule("r", "zone.press AND dwell.press > 1 AND inside.press > 2"), "fine"},
+      {"a zone with another name", found + press + rule("r", "zone.pres"),
+       "p.yaml:6:5: rule \"r\" asks for zone \"pres\", which no stage before it has; did you mean \"press\"?"},
+      {"a zone behind it", found + rule("r", "zone.press") + press, "p.yaml:5:5: rule \"r\" asks for zone \"press\""},
+      {"no zone at all", found + rule("r", "dwell.press > 2"), "before it there is no zone"},
+      {"a line is no zone", found + exit + rule("r", "zone.exit"), "has; that is a line"},
+      {"a queue", found + rule("r", "inside.press.person > 5", ", per: scene"), "asks for zone \"press\""},
+      {"no tracks", "  - detect: {model: m}\n" + rule("r", "label = 'x'"), "needs stage track"},
+      {"tracks and then others", "  - track\n  - faces: {model: m}\n" + rule("r", "label = 'face'"),
+       "needs stage track"},
+      {"what is left has tracks", "  - changes\n" + rule("r", "label = 'left'"), "fine"},
+      {"but others have none", "  - detect: {model: m}\n  - changes\n" + rule("r", "label = 'left'"),
+       "needs stage track"},
+      {"the scene needs no tracks", "  - detect: {model: m}\n" + rule("r", "count.x > 1", ", per: scene"), "fine"},
+      {"one after another", found + rule("a", "label = 'x'") + rule("b", "since.a < 5"), "fine"},
+      {"after a later one", found + rule("bee", "since.bea < 5") + rule("bea", "label = 'x'"),
+       "asks for rule \"bea\", which no stage before it has; before it there is no rule"},
+      {"after itself", found + rule("a", "(since.a ?? 99) > 5"), "fine"},
+      {"after a rule of another name", found + rule("door", "label = 'x'") + rule("b", "since.dor < 5"),
+       "did you mean \"door\"?"},
+      {"a mistake in the condition", found + rule("r", "lable = 'x'"), "p.yaml:5:5: the condition \"lable = 'x'\""},
+      {"one of two streams passes the zone",
+       "  - detect: {model: m}\n  - track\n  - zone: {name: press, polygon: [[0, 0], [1, 0], [1, 1]], inputs: "
+       "[track]}\n"
+       "  - track: {name: other, inputs: [yard]}\n"
+       "  - rule: {name: r, when: zone.press, inputs: [press, other]}\n",
+       "on stream \"yard\""},
+      {"each stream has its own",
+       "  - track: {name: a, inputs: [gate]}\n  - zone: {name: press, polygon: [[0, 0], [1, 0], [1, 1]]}\n"
+       "  - track: {name: b, inputs: [yard]}\n  - zone: {name: door, polygon: [[0, 0], [1, 0], [1, 1]]}\n"
+       "  - rule: {name: r, when: zone.press, inputs: [press]}\n",
+       "fine"},
+      {"not in order in the file",
+       "  - rule: {name: r, when: zone.press, inputs: [press]}\n"
+       "  - track: {inputs: [gate]}\n  - zone: {name: press, polygon: [[0, 0], [1, 0], [1, 1]]}\n",
+       "fine"},
+  };
+  for (const auto& row : rows) EXPECT_THAT(said_of_pipeline(row.stages), HasSubstr(row.said)) << row.name;
+}
+
+TEST(RuleStage, TheTwinMayNotTakeAwayWhatItAsksFor) {
+  const std::string zone = ", polygon: [[0, 0], [1, 0], [1, 1]]}\n";
+  const std::string stages = "  - track\n  - zone: {name: press" + zone + "  - zone: {name: door" + zone +
+                             "  - rule: {name: intrusion, when: zone.press}\n";
+  const auto said = [&](const std::string& patch) {
+    return said_of_pipeline(stages, {{"stages", *parse_json(patch)}});
+  };
+  EXPECT_EQ(said_of_pipeline(stages), "fine");
+  EXPECT_EQ(said(R"({"door": false})"), "fine");
+  EXPECT_EQ(
+      said(R"({"press": false})"),
+      "p.yaml:6:5: rule \"intrusion\" asks for zone \"press\", which no stage before it has. Allowed: door (of the "
+      "stages as the twin changed them)");
+  EXPECT_EQ(said(R"({"press": false, "intrusion": {"when": "zone.door"}})"), "fine");
+  EXPECT_THAT(said(R"({"track": false})"), HasSubstr("needs stage track"));
+  EXPECT_THAT(said(R"({"late": {"kind": "rule", "when": "zone.dor"}})"),
+              HasSubstr("twin: /stages/late: rule \"late\" asks for zone \"dor\""));
 }
 
 TEST(RuleStage, TellsTheEventAndMarksTheScene) {
@@ -289,6 +474,7 @@ TEST(RuleStage, RefusesWhatCannotBe) {
       {{{"when", "score > 1"}, {"severity", "fatal"}}, "info, warning, alarm"},
       {{{"when", "score > 1"}, {"for_s", -1}}, "for_s is -1; give 0 to 86400"},
       {{{"when", "score > 1"}, {"per_minute_max", 0}}, "per_minute_max is 0"},
+      {{{"when", "score > 1"}, {"schedule", {{"from", "22"}}}}, "schedule: from is \"22\""},
   };
   for (const auto& [options, words] : rows) {
     const auto stage = testing::make_stage(rule_kind(), options, metrics);
@@ -311,7 +497,7 @@ TEST(RuleStage, TheGuidesRulesWork) {
     EXPECT_TRUE(stage) << line << "\n" << stage.error().message;
     ++count;
   }
-  EXPECT_GE(count, 8);
+  EXPECT_GE(count, 14);
 }
 
 }  // namespace

@@ -83,6 +83,26 @@ bool is_inside(const std::vector<Point>& polygon, Point point) {
   return inside;
 }
 
+Result<std::vector<std::vector<Point>>> polygons_of(const Json& options, std::string_view member) {
+  std::vector<std::vector<Point>> polygons;
+  for (const Json& corners : options[member]) {
+    std::vector<Point> polygon;
+    for (const Json& corner : corners) {
+      const bool is_point = corner.is_array() && corner.size() == 2 && corner[0].is_number() && corner[1].is_number();
+      if (!is_point) {
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("{} wants polygons: [[[x, y], [x, y], [x, y]], …]", member)};
+      }
+      polygon.emplace_back(corner[0].get<double>(), corner[1].get<double>());
+    }
+    if (polygon.size() < 3) {
+      return Error{ErrorCode::invalid_argument, fmt::format("a polygon of {} needs three corners or more", member)};
+    }
+    polygons.push_back(std::move(polygon));
+  }
+  return polygons;
+}
+
 std::vector<ZoneCounter::Change> ZoneCounter::update(const std::vector<pipeline::Object>& objects, Moment moment) {
   std::vector<Change> changes;
   for (std::size_t i = 0; i < objects.size(); ++i) {
@@ -146,7 +166,9 @@ pipeline::Kind<pipeline::Stage> zone_kind() {
         VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
         return std::unique_ptr<pipeline::Stage>(
             std::make_unique<ZoneStage>(std::move(settings), std::move(wish), context));
-      }};
+      },
+      .provide = [](const Json& options,
+                    pipeline::Provided& provided) { provided.emplace("zone", options["name"].get<std::string>()); }};
 }
 
 }  // namespace verge::vision

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,9 @@ using Point = std::pair<double, double>;  ///< x, y in parts of the picture.
 
 /// Even-odd; a polygon with fewer than three corners holds nothing.
 bool is_inside(const std::vector<Point>& polygon, Point point);
+
+/// A list option of polygons: [[[x, y], [x, y], [x, y]], …]. Errors: invalid_argument.
+Result<std::vector<std::vector<Point>>> polygons_of(const Json& options, std::string_view member);
 
 struct ZoneOptions {
   std::string name = "zone";

@@ -66,6 +66,13 @@ Result<int> HeadReader::whole(std::string_view member, int fallback, int low, in
   return value->get<int>();
 }
 
+Result<double> HeadReader::number(std::string_view member, double fallback, double low, double high) const {
+  const Json* value = find(member);
+  if (value == nullptr) return fallback;
+  if (value->is_number() && value->get<double>() >= low && value->get<double>() <= high) return value->get<double>();
+  return mistake(member, fmt::format("a number, {:g} to {:g}", low, high));
+}
+
 Result<std::vector<int>> HeadReader::wholes(std::string_view member, std::vector<int> fallback, int low, int high,
                                             std::size_t count_max) const {
   const Json* list = find(member);

@@ -48,6 +48,7 @@ class HeadReader {
   /// "kind" and "outputs" are always allowed.
   Status allow_only(std::initializer_list<std::string_view> members) const;
   Result<int> whole(std::string_view member, int fallback, int low, int high) const;
+  Result<double> number(std::string_view member, double fallback, double low, double high) const;
   /// 1 to `count_max` whole numbers.
   Result<std::vector<int>> wholes(std::string_view member, std::vector<int> fallback, int low, int high,
                                   std::size_t count_max) const;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "vision/teach/labelled_folder.h"
+#include "vision/teach/marked_folder.h"
 
 namespace verge::vision {
 
@@ -14,6 +15,7 @@ std::optional<TeachTask> find_teach_task(std::string_view name) {
 }
 
 Result<TeachTask> guess_task(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / kLabelsFile)) return TeachTask::by_template;
   VERGE_TRY(const auto files, picture_files_in(folder));
   if (!files.empty()) return TeachTask::anomaly;
   VERGE_TRY(const LabelledFolder labelled, read_labelled_folder(folder));
@@ -34,6 +36,8 @@ Result<TeachOutcome> teach(TeachTask task, const TeachRequest& request) {
       return teach_classifier(request);
     case TeachTask::anomaly:
       return teach_normal(request);
+    case TeachTask::by_template:
+      return teach_template(request);
   }
   return Error{ErrorCode::internal, "there is no such task"};
 }

@@ -26,11 +26,15 @@
 namespace verge::vision {
 
 enum class TeachTask : std::uint8_t {
-  classify,  ///< FOLDER/LABEL/picture.jpg, two labels or more: few_shot.h.
-  anomaly,   ///< FOLDER/picture.jpg, or FOLDER/good/picture.jpg, all of good parts: anomaly.h.
+  classify,     ///< FOLDER/LABEL/picture.jpg, two labels or more: few_shot.h.
+  anomaly,      ///< FOLDER/picture.jpg, or FOLDER/good/picture.jpg, all of good parts: anomaly.h.
+  by_template,  ///< The same, few are enough, and FOLDER/defects with boxes in FOLDER/labels.jsonl: marked_folder.h.
 };
-inline constexpr std::array<std::string_view, 2> kTeachTasks{"classify", "anomaly"};  ///< In the order of TeachTask.
+inline constexpr std::array<std::string_view, 3> kTeachTasks{"classify", "anomaly",
+                                                             "template"};  ///< In the order of TeachTask.
 std::optional<TeachTask> find_teach_task(std::string_view name);
+/// Whether it learns on a detector's trunk.
+constexpr bool needs_backbone(TeachTask task) { return task != TeachTask::by_template; }
 /// What the folder's form asks for. Errors: not_found, invalid_argument saying which forms there are.
 Result<TeachTask> guess_task(const std::filesystem::path& folder);
 
@@ -40,7 +44,8 @@ struct TeachRequest {
   std::filesystem::path backbone;  ///< Folder of the detector whose trunk is used, and that finds objects.
   std::uint64_t seed = 1;
   double minutes = 30;  ///< Then it makes do with what it has, 0.01..1440.
-  int side = 0;         ///< Pixels of the model's square input, multiples of 32; 0: by the task.
+  int side = 0;         ///< Pixels of the model's square input, multiples of 32; of a template its longer side; 0: by
+                        ///< the task.
   std::string objects;  ///< Learn from the objects with this label that the detector finds; empty: whole pictures.
   BoxPart region = BoxPart::whole;  ///< Of an object's box.
   std::string positive;             ///< The label that must not be missed; empty: none.
@@ -81,5 +86,8 @@ Result<TeachOutcome> teach_classifier(const TeachRequest& request);
 
 /// The task anomaly. Errors: as teach().
 Result<TeachOutcome> teach_normal(const TeachRequest& request);
+
+/// The task template. Errors: as teach().
+Result<TeachOutcome> teach_template(const TeachRequest& request);
 
 }  // namespace verge::vision

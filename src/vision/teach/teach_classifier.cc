@@ -15,6 +15,7 @@
 #include "vision/teach/classifier_report.h"
 #include "vision/teach/feature_store.h"
 #include "vision/teach/labelled_folder.h"
+#include "vision/teach/taught_files.h"
 #include "vision/teach/teach.h"
 #include "vision/teach/views.h"
 
@@ -404,13 +405,10 @@ class ClassifierTeacher {
             {"labels", std::move(recalls)}};
   }
 
-  models::ModelCard card_for(const std::string& bytes) const {
+  models::ModelCard card() const {
     models::ModelCard card;
-    card.name =
-        request_.name.empty() ? std::filesystem::weakly_canonical(request_.target).filename().string() : request_.name;
     card.task = "classification";
     card.family = "vision";
-    card.digest = sha256_digest(bytes);
     card.labels = folder_.labels;
     card.picture = backbone_->picture();
     const auto& graph = backbone_->graph().graph;
@@ -455,18 +453,14 @@ class ClassifierTeacher {
 
   Status write() {
     tell("writing");
-    std::error_code ignored;
     VERGE_CHECK(write_file(request_.target / "report.html", classifier_report(result_, story())));
     if (!result_.is_better_than_chance()) {
       // A model of an earlier run must not be taken for this one's.
-      std::filesystem::remove(request_.target / "card.json", ignored);
-      std::filesystem::remove(request_.target / "model.onnx", ignored);
+      forget_model(request_);
       return Done{};
     }
     VERGE_TRY(const auto model, to_onnx(*backbone_, 0, result_));
-    const std::string bytes = models::to_bytes(model);
-    VERGE_CHECK(write_file(request_.target / "model.onnx", bytes));
-    VERGE_CHECK(write_file(request_.target / "card.json", to_pretty_text(models::to_json(card_for(bytes))) + "\n"));
+    VERGE_CHECK(write_model(request_, model, card()));
     return check_written();
   }
 

@@ -4,14 +4,14 @@
 #include <fmt/format.h>
 #include <limits>
 
-#include "base/crypto.h"
 #include "base/disk.h"
 #include "training/report.h"
 #include "vision/anomaly.h"
-#include "vision/live.h"
 #include "vision/teach/anomaly.h"
 #include "vision/teach/labelled_folder.h"
-#include "vision/teach/pretend_defects.h"
+#include "vision/teach/marked_folder.h"
+#include "vision/teach/shown_picture.h"
+#include "vision/teach/taught_files.h"
 #include "vision/teach/teach.h"
 
 namespace verge::vision {
@@ -22,33 +22,17 @@ constexpr std::size_t kShownMax = 6;
 constexpr int kShownWidth = 320;
 constexpr double kSeparatedMin = 0.6;  ///< Area under ROC of pretended defects; below it nothing was learned.
 
-std::filesystem::path good_folder(const std::filesystem::path& folder) {
-  return std::filesystem::is_directory(folder / "good") ? folder / "good" : folder;
-}
-
 /// The picture, redder where the map is higher.
 std::string heated(const pipeline::Frame& frame, std::span<const float> map, std::size_t rows, std::size_t columns) {
-  const int width = std::min(frame.width, kShownWidth);
-  const int height = std::max(1, frame.height * width / std::max(1, frame.width));
-  const auto rgb = as_rgb(frame, width, height);
-  if (!rgb) return {};
-  auto bytes = std::make_shared<std::vector<std::uint8_t>>(
-      (*rgb)->planes[0], (*rgb)->planes[0] + static_cast<std::ptrdiff_t>(width) * height * 3);
-  for (std::size_t pixel = 0; pixel < bytes->size() / 3; ++pixel) {
-    const std::size_t x = pixel % static_cast<std::size_t>(width), y = pixel / static_cast<std::size_t>(width);
-    const float value =
-        map[y * rows / static_cast<std::size_t>(height) * columns + x * columns / static_cast<std::size_t>(width)];
-    const float share = std::clamp(value - 0.4F, 0.0F, 0.6F);
-    std::uint8_t* at = bytes->data() + pixel * 3;
-    at[0] = static_cast<std::uint8_t>(static_cast<float>(at[0]) * (1 - share) + 255 * share);
-    at[1] = static_cast<std::uint8_t>(static_cast<float>(at[1]) * (1 - share));
-    at[2] = static_cast<std::uint8_t>(static_cast<float>(at[2]) * (1 - share));
-  }
-  pipeline::Frame shown = **rgb;
-  shown.planes[0] = bytes->data();
-  shown.storage = bytes;
-  auto jpeg = to_jpeg(shown, kShownWidth);
-  return jpeg ? *std::move(jpeg) : std::string();
+  auto shown = ShownPicture::make(frame, std::min(frame.width, kShownWidth));
+  if (!shown) return {};
+  const auto width = static_cast<std::size_t>(shown->width()), height = static_cast<std::size_t>(shown->height());
+  shown->heat([&](int x, int y) {
+    const std::size_t row = static_cast<std::size_t>(y) * rows / height;
+    const float value = map[row * columns + static_cast<std::size_t>(x) * columns / width];
+    return std::clamp(value - 0.4F, 0.0F, 0.6F);
+  });
+  return shown->to_jpeg();
 }
 
 std::string verdict_on(const AnomalyFindings& findings) {
@@ -116,27 +100,17 @@ struct GoodPictures {
   std::vector<std::string> passed_over;  ///< In sentences.
 };
 
-/// `count` of the elements, evenly.
-template <class T>
-void thin_out(std::vector<T>& elements, std::size_t count) {
-  const std::size_t all = elements.size();
-  for (std::size_t i = 0; i < count && count < all; ++i) elements[i] = std::move(elements[i * all / count]);
-  elements.resize(std::min(count, all));
-}
-
 Result<GoodPictures> read_good_pictures(const TeachRequest& request) {
-  VERGE_TRY(auto files, picture_files_in(good_folder(request.folder)));
+  VERGE_TRY(auto files, picture_files_in(good_folder_of(request.folder)));
   thin_out(files, kGoodPicturesMax);
   GoodPictures good;
   for (const auto& file : files) {
-    auto frame = request.read(file);
-    if (!frame && frame.error().code == ErrorCode::unavailable) return frame.error();
-    if (!frame) {
-      good.passed_over.push_back(
-          fmt::format("{} was passed over: {}", file.filename().string(), frame.error().message));
+    VERGE_TRY(ReadPicture read, read_picture(request, file));
+    if (!read.frame) {
+      good.passed_over.push_back(std::move(read.passed_over));
       continue;
     }
-    good.frames.push_back(*std::move(frame));
+    good.frames.push_back(std::move(read.frame));
     good.names.push_back(file.filename().string());
   }
   return good;
@@ -181,12 +155,7 @@ TeachOutcome outcome_of(const AnomalyFindings& findings, const GoodPictures& goo
 
 /// The model's folder, read again as the stage will read it.
 Status save(const TeachRequest& request, TaughtAnomaly taught) {
-  const std::string bytes = models::to_bytes(taught.model);
-  taught.card.digest = sha256_digest(bytes);
-  taught.card.name =
-      request.name.empty() ? std::filesystem::weakly_canonical(request.target).filename().string() : request.name;
-  VERGE_CHECK(write_file(request.target / "model.onnx", bytes));
-  VERGE_CHECK(write_file(request.target / "card.json", to_pretty_text(models::to_json(taught.card)) + "\n"));
+  VERGE_CHECK(write_model(request, taught.model, std::move(taught.card)));
   VERGE_TRY(models::LoadedModel written, models::open_model(request.target));
   VERGE_CHECK(AnomalyFinder::make(std::move(written), {}));
   return Done{};
@@ -202,10 +171,7 @@ Result<TeachOutcome> teach_normal(const TeachRequest& request) {
   thin_out(good.names, taught.findings.pictures);
   TeachOutcome outcome = outcome_of(taught.findings, good);
   VERGE_CHECK(write_file(request.target / "report.html", normal_report(taught.findings, good.frames, good.names)));
-  for (const char* file : {"card.json", "model.onnx"}) {
-    std::error_code ignored;  // None may be there from before.
-    std::filesystem::remove(request.target / file, ignored);
-  }
+  forget_model(request);
   if (outcome.is_learned) VERGE_CHECK(save(request, std::move(taught)));
   return outcome;
 }
