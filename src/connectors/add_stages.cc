@@ -1,6 +1,7 @@
 #include "connectors/add_stages.h"
 
 #include "connectors/camera/camera.h"
+#include "connectors/home/home_assistant.h"
 #include "connectors/line_sinks.h"
 #include "connectors/module_kinds.h"
 
@@ -13,6 +14,7 @@ void add_stages(pipeline::Catalog& catalog, const std::shared_ptr<ModuleClient>&
   catalog.add(mqtt_sink_kind(module));
   catalog.add(stdout_kind());
   catalog.add(file_kind());
+  catalog.add(home_assistant_kind());
 }
 
 }  // namespace verge::connectors

@@ -65,12 +65,12 @@ TEST(SensorJson, RoundTrips) {
   EXPECT_EQ(first->row->values[2], 2);
   auto second = reader.read(R"({"values": {"pressure": 3, "flow": 1, "heat": 1}})");
   EXPECT_EQ(second->row->channels, first->row->channels);  // shared
-  EXPECT_EQ(to_text(*first->row, 5), R"({"time_us":5,"values":{"flow":null,"heat":1.5,"pressure":2.0}})");
+  EXPECT_EQ(row_to_text(*first->row, 5), R"({"time_us":5,"values":{"flow":null,"heat":1.5,"pressure":2.0}})");
   pipeline::SensorRow scored = *second->row;
   scored.score = 2.5F;
   scored.threshold = 2.0F;
   scored.is_alarm = true;
-  const auto json = parse_json(to_text(scored, 6));
+  const auto json = parse_json(row_to_text(scored, 6));
   ASSERT_TRUE(json);
   EXPECT_EQ((*json)["score"], 2.5);
   EXPECT_EQ((*json)["alarm"], true);
@@ -84,7 +84,7 @@ TEST(SensorJson, RefusesWhatIsNoReading) {
   }
   Json many;
   for (int i = 0; i < 2000; ++i) many["values"]["v" + std::to_string(i)] = i;
-  EXPECT_EQ(reader.read(verge::to_text(many)).error().code, ErrorCode::limit);
+  EXPECT_EQ(reader.read(to_text(many)).error().code, ErrorCode::limit);
 }
 
 TEST(FileSink, AppendsOneLinePerEvent) {

@@ -193,6 +193,7 @@ MethodReply statistics(const Running& running) {
   return {200,
           {{"streams", std::move(streams)},
            {"stages", std::move(stages)},
+           {"engines", running.engines},
            {"privacy", {{"blur", pipeline::name_of(running.executor->privacy().blur)}}}}};
 }
 

@@ -4,7 +4,7 @@
 //   snapshot {"stream", "width"?}             a picture now: stored, and as a JPEG that fits into the answer
 //   clip     {"stream", "before_s", "after_s"}  202 {"clip"}; {"clip": id}: 202 until it is stored, then 200 {"digest"}
 //   evidence {"digest", "offset"?}            a piece of a stored file; without a digest: what is there, newest first
-//   stats    {}                               streams, stages, queues
+//   stats    {}                               streams, stages, queues, engines
 //   replay   {"stream", "digest", "limit_s"?}  a stored clip through the same stages at full speed: the events
 //   (replay.h)
 //
@@ -36,6 +36,7 @@ class EvidenceMethods {
     std::shared_ptr<evidence::Keeper> keeper;
     std::shared_ptr<const pipeline::PipelineSpec> spec{};  ///< What the executor was made of.
     pipeline::Context context{};                           ///< The program's.
+    Json engines = Json::array();                          ///< What runs the models.
   };
   EvidenceMethods(const pipeline::Catalog& catalog, const Clock& clock) : catalog_(catalog), clock_(clock) {}
 

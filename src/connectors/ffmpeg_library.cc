@@ -31,6 +31,11 @@ Status look_up(void* library, const std::string& file, const char* name, Functio
 
 }  // namespace
 
+const char* codec_name(const FfmpegLibrary& ffmpeg, AVCodecID codec) {
+  const AVCodecDescriptor* const found = ffmpeg.avcodec_descriptor_get(codec);
+  return found == nullptr ? "unknown" : found->name;
+}
+
 std::string words_for(const FfmpegLibrary& ffmpeg, int code) {
   char words[AV_ERROR_MAX_STRING_SIZE] = {};
   ffmpeg.av_strerror(code, words, sizeof words);
@@ -49,6 +54,7 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
 #define VERGE_LOOK_UP(name) VERGE_CHECK(look_up(library, *file, #name, ffmpeg.name))
   const std::string* file = &files.avutil;
   VERGE_TRY(void* library, open_media_file(*file));
+  VERGE_LOOK_UP(av_buffer_create);
   VERGE_LOOK_UP(av_dict_free);
   VERGE_LOOK_UP(av_dict_set);
   VERGE_LOOK_UP(av_frame_alloc);
@@ -70,7 +76,9 @@ Result<FfmpegLibrary> load_ffmpeg(const FfmpegFiles& files) {
   VERGE_LOOK_UP(av_packet_clone);
   VERGE_LOOK_UP(av_packet_free);
   VERGE_LOOK_UP(av_packet_unref);
+  VERGE_LOOK_UP(avcodec_align_dimensions2);
   VERGE_LOOK_UP(avcodec_alloc_context3);
+  VERGE_LOOK_UP(avcodec_default_get_buffer2);
   VERGE_LOOK_UP(avcodec_descriptor_get);
   VERGE_LOOK_UP(avcodec_find_decoder);
   VERGE_LOOK_UP(avcodec_flush_buffers);

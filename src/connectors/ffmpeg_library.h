@@ -23,6 +23,7 @@ namespace verge::connectors {
 
 /// The functions in use, with the types of the headers that this program was compiled with.
 struct FfmpegLibrary {
+  decltype(&::av_buffer_create) av_buffer_create = nullptr;
   decltype(&::av_dict_free) av_dict_free = nullptr;
   decltype(&::av_dict_set) av_dict_set = nullptr;
   decltype(&::av_frame_alloc) av_frame_alloc = nullptr;
@@ -42,7 +43,9 @@ struct FfmpegLibrary {
   decltype(&::av_packet_clone) av_packet_clone = nullptr;
   decltype(&::av_packet_free) av_packet_free = nullptr;
   decltype(&::av_packet_unref) av_packet_unref = nullptr;
+  decltype(&::avcodec_align_dimensions2) avcodec_align_dimensions2 = nullptr;
   decltype(&::avcodec_alloc_context3) avcodec_alloc_context3 = nullptr;
+  decltype(&::avcodec_default_get_buffer2) avcodec_default_get_buffer2 = nullptr;
   decltype(&::avcodec_descriptor_get) avcodec_descriptor_get = nullptr;
   decltype(&::avcodec_find_decoder) avcodec_find_decoder = nullptr;
   decltype(&::avcodec_flush_buffers) avcodec_flush_buffers = nullptr;
@@ -100,6 +103,9 @@ template <class T>
 FfmpegOwned<T> own(const FfmpegLibrary& ffmpeg, T* object) {
   return FfmpegOwned<T>(object, FfmpegFree{&ffmpeg});
 }
+
+/// "h264", "hevc", "mjpeg"; "unknown" for what FFmpeg does not know.
+const char* codec_name(const FfmpegLibrary& ffmpeg, AVCodecID codec);
 
 /// What FFmpeg's error code says; it never holds a URL.
 std::string words_for(const FfmpegLibrary& ffmpeg, int code);

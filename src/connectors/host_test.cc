@@ -62,6 +62,13 @@ class HostTest : public ::testing::Test {
     catalog_.add(kind_of<pipeline::Stage>(
         "pass", {{"when", "text", "", ""}, {"unset", "text", "", "x"}, {"most", "integer", "", 1}},
         [](const Json&, const Context&) { return std::make_unique<PassStage>(); }));
+    auto picky = kind_of<pipeline::Stage>("picky", {},
+                                          [](const Json&, const Context&) { return std::make_unique<PassStage>(); });
+    picky.check = [](const Json&, const pipeline::Provided& before) -> Status {
+      if (before.contains({"water", ""})) return Done{};
+      return Error{ErrorCode::invalid_argument, "picky needs water before it"};
+    };
+    catalog_.add(std::move(picky));
     catalog_.add_live_renderer(
         [](const Packet& packet, const pipeline::LiveRequest&) -> std::optional<pipeline::LiveFrame> {
           if (!pipeline::payload_as<pipeline::SensorRow>(packet)) return std::nullopt;
@@ -107,6 +114,10 @@ TEST_F(HostTest, TheTwinChangesThePipelineAndMistakesDoNotStopIt) {
   EXPECT_EQ(host.report()["pipeline"]["desired"], 7);
   EXPECT_THAT(host.report()["pipeline"]["error"].get<std::string>(), HasSubstr("twin: /sources/gate/numbr"));
   EXPECT_EQ(host.report()["pipeline"]["hash"], second["pipeline"]["hash"]);
+
+  EXPECT_FALSE(host.apply({{"stages", {"picky"}}}));  // refused before the old one stops
+  EXPECT_EQ(changes_, 2);
+  EXPECT_THAT(host.report()["pipeline"]["error"].get<std::string>(), HasSubstr("picky needs water before it"));
 
   EXPECT_FALSE(host.apply({{"stages", {"broken"}}}));  // sound, but cannot be made: the old one starts again
   EXPECT_EQ(changes_, 3);

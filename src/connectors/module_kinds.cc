@@ -46,9 +46,9 @@ class MqttSink final : public Sink {
   Status open() override { return check_module(module_, "sink mqtt"); }
   Status write(const Packet& packet) override {
     if (const auto row = pipeline::payload_as<pipeline::SensorRow>(packet)) {
-      module_->publish(topic_, to_text(*row, packet.captured_us), 0);
+      module_->publish(topic_, row_to_text(*row, packet.captured_us), 0);
     } else if (const auto event = pipeline::payload_as<contract::Event>(packet); event && !events_topic_.empty()) {
-      module_->publish(events_topic_, verge::to_text(contract::to_json(*event)), 1);
+      module_->publish(events_topic_, to_text(contract::to_json(*event)), 1);
     }
     return Done{};
   }

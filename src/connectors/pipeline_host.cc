@@ -70,14 +70,17 @@ Status PipelineHost::start(const PipelineSpec& spec) {
   auto keeper = make_keeper(spec, context_);
   pipeline::Context context = context_;
   context.evidence = keeper.get();
+  const auto engines = std::make_shared<pipeline::EngineReports>();
+  context.engines = engines.get();
   VERGE_TRY(auto made, Executor::make(spec, catalog_, std::move(context), options_));
   // Whoever still holds the executor also holds what its parts use.
-  std::shared_ptr<Executor> executor(made.release(), [keeper](const Executor* ended) { delete ended; });
+  std::shared_ptr<Executor> executor(made.release(), [keeper, engines](const Executor* ended) { delete ended; });
   executor->start();
   running_ = std::make_unique<PipelineSpec>(spec);
   {
     const std::lock_guard lock(mutex_);
     evidence_ = std::move(keeper);
+    engines_ = engines;
     spec_ = std::make_shared<const PipelineSpec>(spec);
     executor_ = executor;
     hash_ = spec.hash;
@@ -94,6 +97,7 @@ Status PipelineHost::stop_running() {
     old = std::move(executor_);
     executor_ = nullptr;
     evidence_ = nullptr;
+    engines_ = nullptr;
     spec_ = nullptr;
   }
   if (!old) return Done{};
@@ -121,6 +125,11 @@ Status PipelineHost::stop() {
 std::shared_ptr<evidence::Keeper> PipelineHost::evidence() const {
   const std::lock_guard lock(mutex_);
   return evidence_;
+}
+
+Json PipelineHost::engines() const {
+  const std::lock_guard lock(mutex_);
+  return engines_ ? engines_->to_json() : Json::array();
 }
 
 std::shared_ptr<const PipelineSpec> PipelineHost::spec() const {
@@ -162,8 +171,8 @@ Json described_stages(const PipelineSpec& spec) {
     }
     full.push_back(std::move(described));
   }
-  if (to_text(full).size() <= kStagesBytesMax) return full;
-  return to_text(brief).size() <= kStagesBytesMax ? brief : Json::array();
+  if (verge::to_text(full).size() <= kStagesBytesMax) return full;
+  return verge::to_text(brief).size() <= kStagesBytesMax ? brief : Json::array();
 }
 
 }  // namespace
@@ -176,6 +185,7 @@ Json PipelineHost::report() const {
     const std::lock_guard lock(mutex_);
     report["pipeline"] = {{"hash", hash_}, {"error", error_}, {"desired", desired_}, {"stages", Json::array()}};
     if (spec_) report["pipeline"]["stages"] = described_stages(*spec_);
+    report["engines"] = engines_ ? engines_->to_json() : Json::array();
     executor = executor_;
     families = families_;
   }

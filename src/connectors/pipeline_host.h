@@ -11,6 +11,7 @@
 #include <string>
 
 #include "evidence/keeper.h"
+#include "pipeline/engine_reports.h"
 #include "pipeline/executor.h"
 
 namespace verge::connectors {
@@ -36,9 +37,12 @@ class PipelineHost {
   /// Of the pipeline that runs; null when none does.
   std::shared_ptr<evidence::Keeper> evidence() const;
   std::shared_ptr<const pipeline::PipelineSpec> spec() const;
+  /// What runs the models (pipeline/engine_reports.h); [] when no pipeline runs.
+  Json engines() const;
   const pipeline::Context& context() const { return context_; }
   /// {"pipeline": {"hash", "error", "desired", "stages": [{"name", "kind", "inputs", texts among its options}]},
-  /// "streams": [{"name", "family", "kind", "rate_hz", "dropped", "failed", "error"}]}
+  /// "engines": [what runs the models (pipeline/engine_reports.h)], "streams": [{"name", "family", "kind", "rate_hz",
+  /// "dropped", "failed", "error"}]}
   Json report() const;
   /// What of the report is structure: a report is due when it differs.
   static Json structure_of(const Json& report);
@@ -59,6 +63,7 @@ class PipelineHost {
   mutable std::mutex mutex_;                         ///< Of what follows.
   std::shared_ptr<const pipeline::PipelineSpec> spec_;
   std::shared_ptr<evidence::Keeper> evidence_;  ///< Outlives the executor.
+  std::shared_ptr<pipeline::EngineReports> engines_;
   std::shared_ptr<pipeline::Executor> executor_;
   std::string hash_, error_;
   std::map<std::string, std::string> families_;  ///< Of the streams that ended last; until the new ones know theirs.

@@ -15,7 +15,7 @@ Json number_or_null(float value) { return std::isfinite(value) ? Json(static_cas
 
 }  // namespace
 
-std::string to_text(const pipeline::SensorRow& row, std::int64_t time_us) {
+std::string row_to_text(const pipeline::SensorRow& row, std::int64_t time_us) {
   Json values = Json::object();
   for (std::size_t i = 0; row.channels && i < row.channels->size() && i < row.values.size(); ++i) {
     values[(*row.channels)[i]] = number_or_null(row.values[i]);
@@ -26,7 +26,7 @@ std::string to_text(const pipeline::SensorRow& row, std::int64_t time_us) {
     json["alarm"] = row.is_alarm;
   }
   if (row.threshold) json["threshold"] = number_or_null(*row.threshold);
-  return verge::to_text(json);
+  return to_text(json);
 }
 
 Result<SensorRowReader::Reading> SensorRowReader::read(std::string_view text) {

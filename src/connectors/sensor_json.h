@@ -13,7 +13,7 @@
 
 namespace verge::connectors {
 
-std::string to_text(const pipeline::SensorRow& row, std::int64_t time_us);
+std::string row_to_text(const pipeline::SensorRow& row, std::int64_t time_us);
 
 /// Reads rows and shares the list of channels between those that have the same.
 class SensorRowReader {

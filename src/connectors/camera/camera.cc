@@ -10,6 +10,7 @@
 #include "connectors/camera/picture_folder.h"
 #include "connectors/camera/picture_mask.h"
 #include "connectors/camera/rtsp_camera.h"
+#include "connectors/camera/tls_tunnel.h"
 #include "connectors/camera/v4l2_camera.h"
 #include "pipeline/nearest_word.h"
 
@@ -20,7 +21,7 @@ constexpr double kFpsMax = 1000;
 constexpr double kSilenceMin_s = 0.5, kSilenceMax_s = 3600;
 
 std::vector<pipeline::OptionInfo> camera_options() {
-  return {
+  std::vector<pipeline::OptionInfo> options = {
       {"url", "text",
        "Path of a film or of a folder of JPEG and PNG pictures, relative to the pipeline file; rtsp://, rtsps://, "
        "http:// or https:// of a camera; /dev/videoN. ${NAME}: an environment variable.",
@@ -38,6 +39,8 @@ std::vector<pipeline::OptionInfo> camera_options() {
        "RTSP: another stream of the same camera, of which clips and recordings are made; `url` is analysed.", nullptr},
       {"record", "object",
        "Keeps all that comes, as MP4: {days: 7, megabytes: 10000, segment_s: 60}; docs/evidence.md.", nullptr}};
+  for (pipeline::OptionInfo& option : camera_trust_options()) options.push_back(std::move(option));
+  return options;
 }
 
 struct CameraSettings {
@@ -47,6 +50,7 @@ struct CameraSettings {
   double silence_s;
   std::optional<CameraUrl> evidence_url;
   std::optional<RecordWish> record;
+  CameraTrust trust;
 };
 
 Error camera_mistake(const CameraUrl& url, std::string_view what) {
@@ -83,7 +87,19 @@ Result<std::optional<RecordWish>> read_record(const Json& options, const CameraU
   return std::optional(wish);
 }
 
-Result<CameraSettings> read_settings(const Json& options, const Environment& environment) {
+Status check_trust(const CameraSettings& settings) {
+  const bool has_tls =
+      is_tls_url(settings.url.url) || (settings.evidence_url && is_tls_url(settings.evidence_url->url));
+  const CameraTrust& trust = settings.trust;
+  if (!has_tls && (trust.is_insecure || !trust.ca_pem.empty() || !trust.fingerprint.empty())) {
+    return camera_mistake(settings.url, "ca, fingerprint and insecure are about rtsps:// and https://");
+  }
+  if (has_tls && settings.is_udp) return camera_mistake(settings.url, "rtsps:// needs transport tcp");
+  return Done{};
+}
+
+Result<CameraSettings> read_settings(const Json& options, const std::filesystem::path& folder,
+                                     const Environment& environment) {
   CameraSettings settings;
   VERGE_TRY(settings.url, read_camera_url(options["url"].get<std::string>(), environment));
   settings.wish = {options["fps"].get<double>(), options["keyframes_only"].get<bool>()};
@@ -100,19 +116,25 @@ Result<CameraSettings> read_settings(const Json& options, const Environment& env
     return camera_mistake(settings.url, "silence_s must be 0.5 to 3600");
   }
   VERGE_TRY(settings.record, read_record(options, settings.url));
+  auto trust = read_camera_trust(options, folder);
+  if (!trust) return camera_mistake(settings.url, trust.error().message);
+  settings.trust = *std::move(trust);
   if (options.contains("evidence_url") && !options["evidence_url"].is_null()) {
     VERGE_TRY(settings.evidence_url, read_camera_url(options["evidence_url"].get<std::string>(), environment));
     if (settings.url.sort == CameraSort::path || settings.evidence_url->sort != CameraSort::rtsp) {
       return camera_mistake(settings.url, "evidence_url is an rtsp:// or rtsps:// stream of a live camera");
     }
   }
+  VERGE_CHECK(check_trust(settings));
   return settings;
 }
 
 std::unique_ptr<CameraLink> make_link(const CameraSettings& settings) {
   const CameraUrl& url = settings.url;
-  if (url.sort == CameraSort::rtsp) return make_rtsp_link({url.url, settings.wish, settings.is_udp});
-  if (url.sort == CameraSort::http) return make_http_link({url.url, settings.wish});
+  if (url.sort == CameraSort::rtsp) {
+    return make_rtsp_link({url.url, settings.wish, settings.is_udp, false, settings.trust});
+  }
+  if (url.sort == CameraSort::http) return make_http_link({url.url, settings.wish, settings.trust});
   V4l2Options device;
   device.path = url.url;
   device.wish = settings.wish;
@@ -121,14 +143,14 @@ std::unique_ptr<CameraLink> make_link(const CameraSettings& settings) {
 
 Result<std::unique_ptr<pipeline::Source>> make_unmasked_camera(const Json& options, const pipeline::Context& context,
                                                                const Environment& environment) {
-  VERGE_TRY(const CameraSettings settings, read_settings(options, environment));
+  VERGE_TRY(const CameraSettings settings, read_settings(options, context.folder, environment));
   if (settings.url.sort != CameraSort::path) {
     const bool has_other = settings.evidence_url.has_value();
     auto live = make_live_camera(
         {settings.url.shown, settings.silence_s, !has_other, has_other ? std::nullopt : settings.record},
         make_link(settings), context);
     if (!has_other) return live;
-    auto link = make_rtsp_link({settings.evidence_url->url, {}, settings.is_udp, true});
+    auto link = make_rtsp_link({settings.evidence_url->url, {}, settings.is_udp, true, settings.trust});
     return with_kept_stream(std::move(live),
                             make_live_camera({settings.evidence_url->shown, settings.silence_s, true, settings.record},
                                              std::move(link), context));

@@ -4,12 +4,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "connectors/secret_url.h"
 
 namespace verge::connectors {
 
@@ -26,12 +25,7 @@ struct CameraUrl {
   std::string shown;  ///< For people: no user, no password, no query ("rtsp://***@host/path"), variables by name.
 };
 
-/// What stands behind a name in the environment; nothing when it is not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
-Environment process_environment();
-
-/// Fills every ${NAME} in. Between "://" and "@" values are percent-encoded, so that a password may hold any character;
-/// elsewhere they stand as they are. Errors: invalid_argument (a variable that is not set, another scheme, no host).
+/// With its variables filled in (secret_url.h). Errors: those of fill_in; invalid_argument for another scheme, no host.
 Result<CameraUrl> read_camera_url(std::string_view text, const Environment& environment);
 
 }  // namespace verge::connectors

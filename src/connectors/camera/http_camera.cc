@@ -8,6 +8,7 @@
 
 #include "connectors/camera/multipart_reader.h"
 #include "connectors/camera/network_errors.h"
+#include "connectors/camera/tls_tunnel.h"
 
 namespace verge::connectors {
 namespace {
@@ -26,6 +27,7 @@ class HttpLink final : public CameraLink {
   }
 
   Status watch(CameraWatch& watch) override {
+    VERGE_CHECK(open_tunnel(options_.url, options_.trust, tunnel_));
     decoder_.reset();
     const double fps = options_.wish.fps_max;
     const std::int64_t step_us = fps > 0 ? static_cast<std::int64_t>(1e6 / fps) : kPollDefault_us;
@@ -48,12 +50,15 @@ class HttpLink final : public CameraLink {
     ffmpeg_->av_dict_set(&settings, "seekable", "0", 0);  // Else it asks for a range, which some cameras refuse.
     ffmpeg_->av_dict_set(&settings, "icy", "0", 0);
     ffmpeg_->av_dict_set(&settings, "user_agent", "verge", 0);
-    ffmpeg_->av_dict_set(&settings, "protocol_whitelist", "http,https,tcp,tls", 0);
+    ffmpeg_->av_dict_set(&settings, "protocol_whitelist", "http,tcp", 0);
+    const std::string host = tunnel_ ? "Host: " + tunnel_->host() + "\r\n" : "";
+    if (tunnel_) ffmpeg_->av_dict_set(&settings, "headers", host.c_str(), 0);
+    const std::string url = tunnel_ ? tunnel_->url() : options_.url;
     const AVIOInterruptCB interrupt{has_to_end, &watch};
-    const int code = ffmpeg_->avio_open2(&io, options_.url.c_str(), AVIO_FLAG_READ, &interrupt, &settings);
+    const int code = ffmpeg_->avio_open2(&io, url.c_str(), AVIO_FLAG_READ, &interrupt, &settings);
     ffmpeg_->av_dict_free(&settings);
     if (code < 0) {
-      VERGE_CHECK(connection_error(*ffmpeg_, code, watch, "connect"));
+      VERGE_CHECK(connection_error(*ffmpeg_, code, watch, "connect", tunnel_.get()));
       return false;
     }
     const auto answer = own(*ffmpeg_, io);
@@ -123,9 +128,11 @@ class HttpLink final : public CameraLink {
       PictureDecoder::Format format;
       format.codec = codec;
       VERGE_TRY(decoder_, PictureDecoder::open(*ffmpeg_, format, wish, watch.counters()));
+      watch.note_codec(codec_name(*ffmpeg_, codec));
       codec_ = codec;
     }
     const Arrival arrival = watch.now();
+    watch.note_picture(true, arrival);
     if (CameraRecorder* recorder = watch.recorder()) recorder->put_whole(*ffmpeg_, codec, picture, arrival);
     decoder_->put_whole(picture, arrival.monotonic_us, arrival);
     for (;;) {
@@ -137,6 +144,7 @@ class HttpLink final : public CameraLink {
 
   const HttpCameraOptions options_;
   const FfmpegLibrary* ffmpeg_ = nullptr;
+  std::unique_ptr<TlsTunnel> tunnel_;  ///< Of https.
   std::string content_type_;
   std::unique_ptr<PictureDecoder> decoder_;
   AVCodecID codec_ = AV_CODEC_ID_NONE;

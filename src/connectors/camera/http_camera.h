@@ -2,12 +2,13 @@
 // request.
 //
 // Which of both is decided by the answer's content type, each time anew. A picture per request is polled at `fps`, once
-// a second unless said otherwise. Basic and digest authentication. https encrypts; the camera's certificate is not
-// checked, because cameras sign their own.
+// a second unless said otherwise. Basic and digest authentication. https goes through a tunnel that judges the camera's
+// certificate (tls_tunnel.h); a camera that redirects from http to https is refused.
 #pragma once
 
 #include <memory>
 
+#include "connectors/camera/camera_trust.h"
 #include "connectors/camera/live_camera.h"
 
 namespace verge::connectors {
@@ -15,6 +16,7 @@ namespace verge::connectors {
 struct HttpCameraOptions {
   std::string url;  ///< A secret.
   PictureWish wish;
+  CameraTrust trust{};  ///< For https.
 };
 
 std::unique_ptr<CameraLink> make_http_link(HttpCameraOptions options);

@@ -35,6 +35,9 @@ class CameraWatch {
   virtual CameraCounters& counters() = 0;
   /// Gets every compressed picture; null when nobody wants them.
   virtual CameraRecorder* recorder() { return nullptr; }
+  /// For who looks at the camera itself (camera_check.h): what its pictures are compressed with, and each of them.
+  virtual void note_codec(const char* /*name*/) {}
+  virtual void note_picture(bool /*is_key*/, const Arrival& /*arrival*/) {}
 };
 
 class CameraLink {

@@ -148,6 +148,23 @@ Result<Found> read_probe_match(std::string_view answer, std::string_view message
   return found;
 }
 
+std::string get_system_date() {
+  return soap({}, {}, "<GetSystemDateAndTime xmlns=\"http://www.onvif.org/ver10/device/wsdl\"/>");
+}
+
+Result<std::int64_t> read_system_date(std::string_view answer) {
+  pugi::xml_document document;
+  VERGE_TRY(const auto body, body_of(answer, document));
+  const auto utc = below(body, "GetSystemDateAndTimeResponse", "SystemDateAndTime", "UTCDateTime");
+  if (!utc) return Error{ErrorCode::not_found, "ask camera: it does not tell its time"};
+  const auto number = [&](const char* part, const char* name) { return number_of(below(utc, part, name)); };
+  auto time = from_iso8601(fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", number("Date", "Year"),
+                                       number("Date", "Month"), number("Date", "Day"), number("Time", "Hour"),
+                                       number("Time", "Minute"), number("Time", "Second")));
+  if (!time) return Error{ErrorCode::corrupt, "ask camera: its time is none: " + time.error().message};
+  return *time;
+}
+
 std::string get_capabilities(const Login& login, const Freshness& fresh) {
   return soap(login, fresh,
               "<GetCapabilities xmlns=\"http://www.onvif.org/ver10/device/wsdl\"><Category>Media</Category>"

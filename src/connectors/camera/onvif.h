@@ -1,8 +1,8 @@
 // connectors/camera/onvif.h -- what to ask an ONVIF camera, and what its answers mean; no sockets.
 //
-// Finding a camera and its stream takes five steps, whose texts this makes and reads: probe() to 239.255.255.250:3702
-// over UDP; then by HTTP POST (application/soap+xml) get_capabilities() to the device's address, get_profiles() and
-// get_stream_uri() to its media address.
+// Finding a camera and its stream takes six steps, whose texts this makes and reads: probe() to 239.255.255.250:3702
+// over UDP; then by HTTP POST (application/soap+xml) get_system_date() and get_capabilities() to the device's address,
+// get_profiles() and get_stream_uri() to its media address. onvif_search.h takes them.
 //
 // Source: WS-Discovery (April 2005), ONVIF Core and Media Service specifications 21.12, WS-Security UsernameToken
 // Profile 1.0. Not yet seen on hardware: the tests' exchanges follow the specifications' examples.
@@ -48,6 +48,11 @@ struct Profile {
 std::string probe(std::string_view message_id);
 /// Errors: corrupt; not_found when it answers another probe or is no camera.
 Result<Found> read_probe_match(std::string_view answer, std::string_view message_id);
+
+/// Asked without login: a camera's clock is often wrong, and a login must bear its time.
+std::string get_system_date();
+/// The camera's clock, microseconds since the Unix epoch. Errors: as read_media_address.
+Result<std::int64_t> read_system_date(std::string_view answer);
 
 std::string get_capabilities(const Login& login, const Freshness& fresh);
 /// The address of its media service. Errors: corrupt; invalid_argument when the camera refuses; not_found.

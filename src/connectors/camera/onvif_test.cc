@@ -113,6 +113,24 @@ TEST(Onvif, ReadsWhatACameraOffers) {
   EXPECT_EQ(*uri, "rtsp://10.0.0.7:554/h264?channel=1&sub=0");
 }
 
+constexpr const char* kDate = R"(<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
+ xmlns:d="http://www.onvif.org/ver10/device/wsdl" xmlns:t="http://www.onvif.org/ver10/schema"><s:Body>
+ <d:GetSystemDateAndTimeResponse><d:SystemDateAndTime><t:DateTimeType>NTP</t:DateTimeType>
+  <t:UTCDateTime><t:Time><t:Hour>7</t:Hour><t:Minute>50</t:Minute><t:Second>45</t:Second></t:Time>
+   <t:Date><t:Year>2010</t:Year><t:Month>9</t:Month><t:Day>16</t:Day></t:Date></t:UTCDateTime>
+ </d:SystemDateAndTime></d:GetSystemDateAndTimeResponse></s:Body></s:Envelope>)";
+
+TEST(Onvif, ReadsTheCamerasClock) {
+  EXPECT_THAT(get_system_date(), AllOf(HasSubstr("GetSystemDateAndTime"), Not(HasSubstr("Security"))));
+  const auto time = read_system_date(kDate);
+  ASSERT_TRUE(time) << time.error().message;
+  EXPECT_EQ(*time, 1'284'623'445'000'000);
+  std::string month_13 = kDate;
+  month_13.replace(month_13.find(">9<"), 3, ">13<");
+  EXPECT_EQ(read_system_date(month_13).error().code, ErrorCode::corrupt);
+  EXPECT_EQ(read_system_date(kProfiles).error().code, ErrorCode::not_found);
+}
+
 TEST(Onvif, RefusesWhatItCannotUse) {
   const auto refused = read_profiles(kRefusal);
   ASSERT_FALSE(refused);

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "connectors/camera/frame_pool.h"
+
 namespace verge::connectors {
 namespace {
 
@@ -32,6 +34,44 @@ std::shared_ptr<Frame> view_of(std::shared_ptr<AVFrame> picture, bool is_full_ra
   }
   frame->storage = std::move(picture);
   return frame;
+}
+
+constexpr int kLineAlign = 128;               // Bytes; chroma lines have half of it, which is what vector code wants.
+constexpr std::size_t kPlaneSlack = 16 + 64;  // FFmpeg's vector code reads over the end of a plane.
+
+std::size_t round_up(std::size_t size, std::size_t step) { return (size + step - 1) / step * step; }
+
+/// FFmpeg asks for the memory of a picture: as avcodec_default_get_buffer2 for yuv420, but from the shared pool.
+int get_pooled_buffer(AVCodecContext* decoder, AVFrame* frame, int flags) {
+  const auto& ffmpeg = *static_cast<const FfmpegLibrary*>(decoder->opaque);
+  const bool may_choose = (decoder->codec->capabilities & AV_CODEC_CAP_DR1) != 0;
+  if (!may_choose || (frame->format != AV_PIX_FMT_YUV420P && frame->format != AV_PIX_FMT_YUVJ420P)) {
+    return ffmpeg.avcodec_default_get_buffer2(decoder, frame, flags);
+  }
+  int width = frame->width, height = frame->height, line_align[AV_NUM_DATA_POINTERS] = {};
+  ffmpeg.avcodec_align_dimensions2(decoder, &width, &height, line_align);
+  const std::size_t stride = round_up(static_cast<std::size_t>(width), kLineAlign);
+  const std::size_t lines = round_up(static_cast<std::size_t>(height), 2);
+  const std::size_t luma = round_up(stride * lines + kPlaneSlack, kLineAlign);
+  const std::size_t chroma = round_up(stride / 2 * (lines / 2) + kPlaneSlack, kLineAlign);
+  const std::size_t bytes = luma + 2 * chroma;
+  std::uint8_t* begin = shared_frame_pool().take(bytes);
+  if (begin == nullptr) return AVERROR(ENOMEM);
+  const auto give_back = [](void* size, std::uint8_t* data) {
+    shared_frame_pool().give_back(data, reinterpret_cast<std::uintptr_t>(size));
+  };
+  frame->buf[0] = ffmpeg.av_buffer_create(begin, bytes, give_back, reinterpret_cast<void*>(bytes), 0);
+  if (frame->buf[0] == nullptr) {
+    shared_frame_pool().give_back(begin, bytes);
+    return AVERROR(ENOMEM);
+  }
+  const std::size_t begins[3] = {0, luma, luma + chroma};
+  for (int plane = 0; plane < 3; ++plane) {
+    frame->data[plane] = begin + begins[plane];
+    frame->linesize[plane] = static_cast<int>(plane == 0 ? stride : stride / 2);
+  }
+  frame->extended_data = frame->data;
+  return 0;
 }
 
 Error out_of_memory() { return Error{ErrorCode::limit, "decode pictures: no memory"}; }
@@ -68,6 +108,8 @@ Status PictureDecoder::prepare() {
   whole_ = own(ffmpeg_, ffmpeg_.av_packet_alloc());
   if (!decoder_ || !whole_) return out_of_memory();
   decoder_->thread_count = 1;  // Frame threads would hold pictures back.
+  decoder_->opaque = const_cast<FfmpegLibrary*>(&ffmpeg_);
+  decoder_->get_buffer2 = get_pooled_buffer;
   decoder_->max_pixels = kPixelsMax;
   decoder_->pkt_timebase = format_.time_base;
   if (format_.parameters != nullptr) {

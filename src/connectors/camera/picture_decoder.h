@@ -1,6 +1,7 @@
 // connectors/camera/picture_decoder.h -- compressed pictures in, frames out; one decoder for films and cameras.
 //
-// Frames are lent by the decoder's own pool: yuv420, which cameras send, is never copied; other layouts are converted.
+// Frames are lent by the pool of all cameras (frame_pool.h): yuv420, which cameras send, is never copied; other layouts
+// are converted.
 // JPEG goes the quicker way of jpeg_decoder.h where that can be gone.
 // Work that nobody wants is left out: with fps_max a picture that is not due is not decoded when no other needs it, and
 // never converted; with keyframes_only the others never are. The size may change from picture to picture.

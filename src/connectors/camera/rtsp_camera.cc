@@ -1,6 +1,7 @@
 #include "connectors/camera/rtsp_camera.h"
 
 #include "connectors/camera/network_errors.h"
+#include "connectors/camera/tls_tunnel.h"
 
 namespace verge::connectors {
 namespace {
@@ -17,9 +18,10 @@ class RtspLink final : public CameraLink {
   }
 
   Status watch(CameraWatch& watch) override {
+    VERGE_CHECK(open_tunnel(options_.url, options_.trust, tunnel_));
     FfmpegOwned<AVFormatContext> format;
     if (const int code = connect(watch, format); code < 0) {
-      return connection_error(*ffmpeg_, code, watch, "connect");
+      return connection_error(*ffmpeg_, code, watch, "connect", tunnel_.get());
     }
     watch.hear();
     int video = -1;
@@ -29,6 +31,7 @@ class RtspLink final : public CameraLink {
       format->streams[i]->discard = is_first ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     }
     if (video < 0) return Error{ErrorCode::unavailable, "it has no video"};
+    watch.note_codec(codec_name(*ffmpeg_, format->streams[video]->codecpar->codec_id));
     PictureDecoder::Format pictures;
     pictures.parameters = format->streams[video]->codecpar;
     pictures.time_base = format->streams[video]->time_base;
@@ -47,8 +50,9 @@ class RtspLink final : public CameraLink {
     AVDictionary* settings = nullptr;
     ffmpeg_->av_dict_set(&settings, "rtsp_transport", options_.is_udp ? "udp" : "tcp", 0);
     ffmpeg_->av_dict_set(&settings, "allowed_media_types", "video", 0);
-    ffmpeg_->av_dict_set(&settings, "protocol_whitelist", "rtsp,rtsps,rtp,srtp,tcp,tls,udp", 0);
-    const int code = ffmpeg_->avformat_open_input(&context, options_.url.c_str(), nullptr, &settings);
+    ffmpeg_->av_dict_set(&settings, "protocol_whitelist", "rtsp,rtp,tcp,udp", 0);
+    const std::string url = tunnel_ ? tunnel_->url() : options_.url;
+    const int code = ffmpeg_->avformat_open_input(&context, url.c_str(), nullptr, &settings);
     ffmpeg_->av_dict_free(&settings);
     if (code == 0) format = own(*ffmpeg_, context);  // Else it is freed already.
     return code;
@@ -74,6 +78,7 @@ class RtspLink final : public CameraLink {
       if (is_ours) {
         watch.hear();
         const Arrival arrival = watch.now();
+        watch.note_picture((packet->flags & AV_PKT_FLAG_KEY) != 0, arrival);
         if (CameraRecorder* recorder = watch.recorder()) recorder->put(*packet, arrival);
         if (decoder != nullptr) decoder->put(packet.get(), arrival);
       }
@@ -103,6 +108,7 @@ class RtspLink final : public CameraLink {
 
   const RtspOptions options_;
   const FfmpegLibrary* ffmpeg_ = nullptr;
+  std::unique_ptr<TlsTunnel> tunnel_;  ///< Of rtsps.
 };
 
 }  // namespace
