@@ -164,7 +164,7 @@ void ModuleProgram::end() {
 void ModuleProgram::call_method(const std::string& name, const Json& parameters,
                                 connectors::ModuleClient::MethodAnswer answer) {
   if (!connectors::EvidenceMethods::offers(name)) return answer(reply_at_once(name, parameters));
-  evidence_.call(name, parameters, {host_.executor(), host_.evidence(), host_.spec(), host_.context()},
+  evidence_.call(name, parameters, {host_.executor(), host_.evidence(), host_.spec(), host_.context(), host_.engines()},
                  std::move(answer));
 }
 

@@ -18,7 +18,9 @@ int main(int count, char** words) {
   verge::cli::add_fleet_commands(app, context);
   verge::cli::add_message_commands(app, context);
   verge::cli::add_evidence_commands(app, context);
+  verge::cli::add_camera_commands(app, context);
   verge::cli::add_model_commands(app, context);
+  verge::cli::add_access_commands(app, context);
   verge::cli::add_package_commands(app, context);
   return verge::cli::run_app(app, context, count, words);
 }

@@ -36,7 +36,9 @@ void add_machine_commands(CLI::App& app, Context& context);   ///< up down statu
 void add_fleet_commands(CLI::App& app, Context& context);     ///< device module twin method deployment apply
 void add_message_commands(CLI::App& app, Context& context);   ///< message watch|list
 void add_evidence_commands(CLI::App& app, Context& context);  ///< evidence list|get
+void add_camera_commands(CLI::App& app, Context& context);    ///< camera discover|check
 void add_model_commands(CLI::App& app, Context& context);     ///< train model
+void add_access_commands(CLI::App& app, Context& context);    ///< access enrol|list|remove|check
 void add_package_commands(CLI::App& app, Context& context);   ///< package image run
 /// The text of a bash completion script for everything in `app`.
 std::string completion_script(const CLI::App& app);

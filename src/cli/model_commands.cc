@@ -21,9 +21,10 @@ namespace verge::cli {
 namespace {
 
 struct ModelArguments {
-  std::filesystem::path source, target, card, pictures;
+  std::filesystem::path source, target, card;
   telemetry::TeachOptions teach;
   VisionLesson lesson;
+  QuantizeRequest smaller;
 };
 
 // ---- train ----
@@ -101,7 +102,7 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
                    "Folder for model.onnx, card.json, report.html; kept work makes it "
                    "resumable")
       ->required();
-  vision->add_option("--task", lesson.task, "classify or anomaly; default: as the folder's form says");
+  vision->add_option("--task", lesson.task, "classify, anomaly or template; default: as the folder's form says");
   vision->add_option("--objects", lesson.objects, "Learn from objects with this label that a detector finds: person");
   vision
       ->add_option("--region", lesson.region,
@@ -117,7 +118,10 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
       ->capture_default_str();
   vision->add_option("--backbone", lesson.backbone, "Detector to learn on: a name of the catalogue, or a model folder")
       ->capture_default_str();
-  vision->add_option("--size", lesson.side, "Pixels of the model's square input; default: 320, of objects 192")
+  vision
+      ->add_option("--size", lesson.side,
+                   "Pixels of the model's square input; default: 320, of objects 192; of a "
+                   "template its longer side, default: the picture's")
       ->check(CLI::Range(32, 2048));
   vision->add_option("--minutes", lesson.minutes, "Then it makes do with what it has, 0.01..1440")
       ->check(CLI::Range(0.01, 1440.0))
@@ -127,7 +131,8 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
       ->capture_default_str();
   vision->footer(
       "Examples:\n  verge train vision gate/ --out models/gate\n"
-      "  verge train vision hats/ --out models/hats --objects person --region head --positive bare --cost-miss 10");
+      "  verge train vision hats/ --out models/hats --objects person --region head --positive bare --cost-miss 10\n"
+      "  verge train vision board/ --out models/board --task template");
   vision->callback([&context, arguments] { context.status = train_vision(context, *arguments); });
 }
 
@@ -198,25 +203,25 @@ Status inspect_model(const Context& context, const ModelArguments& arguments) {
 
 Status quantize(const Context& context, const ModelArguments& arguments) {
   find_onnxruntime();
-  VERGE_TRY(const auto agreement, quantize_model(arguments.source, arguments.pictures, arguments.target,
-                                                 [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
-  const Json json = to_json(agreement);
+  VERGE_TRY(const auto outcome,
+            quantize_model(arguments.smaller, [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
+  const Json json = to_json(outcome);
   if (context.form == OutputForm::json) {
     context.print(json);
     return Done{};
   }
-  fmt::print(
-      "{}\n",
-      to_table({"", "FLOAT32", "8 BITS"},
-               {{"answers", std::to_string(agreement.float_answers), std::to_string(agreement.small_answers)},
-                {"ms a picture", fmt::format("{:.1f}", agreement.float_ms), fmt::format("{:.1f}", agreement.small_ms)},
-                {"MB", fmt::format("{:.1f}", static_cast<double>(agreement.float_bytes) / 1e6),
-                 fmt::format("{:.1f}", static_cast<double>(agreement.small_bytes) / 1e6)}}));
+  const Agreement& judged = outcome.judged;
+  fmt::print("{}\n", to_table({"", "FLOAT32", "8 BITS"},
+                              {{"answers", std::to_string(judged.whole_answers), std::to_string(judged.small_answers)},
+                               {"processor ms a picture", fmt::format("{:.1f}", judged.whole_cpu_ms),
+                                fmt::format("{:.1f}", judged.small_cpu_ms)},
+                               {"MB", fmt::format("{:.1f}", static_cast<double>(outcome.whole_bytes) / 1e6),
+                                fmt::format("{:.1f}", static_cast<double>(outcome.small_bytes) / 1e6)}}));
   fmt::print(
       "Of the float32 model's answers about {} unseen pictures {:.1f} % were found again; {:.1f} % of the 8-bit "
-      "model's were also the float32 one's.\nWritten: {}\n",
-      agreement.judged, 100 * json.at("found_again").get<double>(), 100 * json.at("precision").get<double>(),
-      (arguments.target / "model.onnx").string());
+      "model's were also the float32 one's.\n{} of {} layers stayed float32.\nWritten: {}\n",
+      judged.pictures, 100 * judged.found_share(), 100 * judged.precision(), outcome.float_layers.size(),
+      outcome.layers, (arguments.smaller.target / "model.onnx").string());
   return Done{};
 }
 
@@ -291,12 +296,23 @@ void add_model_commands(CLI::App& app, Context& context) {
   import->callback([&context, arguments] { context.status = import_model(context, *arguments);
 });
 auto* smaller = model->add_subcommand("quantize", "A detector or classifier in 8 bits, calibrated on your pictures");
-smaller->add_option("folder", arguments->source, "The model folder")->required()->check(CLI::ExistingDirectory);
+smaller->add_option("folder", arguments->smaller.source, "The model folder")->required()->check(CLI::ExistingDirectory);
 smaller
-    ->add_option("--calibration", arguments->pictures, "Folder of pictures of what the camera sees; half of them judge")
+    ->add_option("--calibration", arguments->smaller.pictures,
+                 "Folder of pictures of what the camera sees; half calibrate, the others choose and judge")
     ->required()
     ->check(CLI::ExistingDirectory);
-smaller->add_option("--out", arguments->target, "The new model folder")->required();
+smaller->add_option("--out", arguments->smaller.target, "The new model folder")->required();
+smaller
+    ->add_option("--agree", arguments->smaller.agree_min,
+                 "Of the float32 model's answers the small one must find, 0..1; layers stay float32 until it does")
+    ->check(CLI::Range(0.0, 1.0))
+    ->capture_default_str();
+smaller
+    ->add_option("--precision", arguments->smaller.precision_min,
+                 "Of the small model's answers the float32 one must have given, 0..1")
+    ->check(CLI::Range(0.0, 1.0))
+    ->capture_default_str();
 smaller->callback([&context, arguments] { context.status = quantize(context, *arguments); });
 auto* inspect = model->add_subcommand("inspect", "Inputs, outputs, operators, cost");
 inspect->add_option("path", arguments->source, "ONNX file or model folder")->required()->check(CLI::ExistingPath);

@@ -165,11 +165,7 @@ class Reader {
     if (family != "telemetry")
       return mistake(place + "/family", fmt::format("\"{}\" cannot be trained here; telemetry and vision can", family));
     VERGE_CHECK(check_members(body, place, {"family", "record", "false_alarms_per_week", "window_s"}));
-    VERGE_TRY(const auto record, object_member(body, place, "record"));
-    VERGE_CHECK(check_members(record, place + "/record", {"pipeline"}));
-    VERGE_TRY(const auto pipeline, text_member(record, place + "/record", "pipeline"));
-    VERGE_TRY(auto file, existing(place + "/record/pipeline", pipeline));
-    recipe.files = {std::move(file)};
+    VERGE_CHECK(read_record(recipe, body, place));
     const auto false_alarms = number_member(body, "false_alarms_per_week", recipe.false_alarms_per_week);
     const auto window_s = number_member(body, "window_s", recipe.window_s);
     if (!false_alarms || !(*false_alarms >= 0.01 && *false_alarms <= 1000))
@@ -180,12 +176,29 @@ class Reader {
     return recipe;
   }
 
+  /// The pipeline that records what is learned from.
+  Status read_record(ModelRecipe& recipe, const Json& body, const std::string& place) const {
+    VERGE_TRY(const auto record, object_member(body, place, "record"));
+    VERGE_CHECK(check_members(record, place + "/record", {"pipeline"}));
+    VERGE_TRY(const auto pipeline, text_member(record, place + "/record", "pipeline"));
+    VERGE_TRY(auto file, existing(place + "/record/pipeline", pipeline));
+    recipe.files = {std::move(file)};
+    recipe.is_recorded = true;
+    return Done{};
+  }
+
   Result<ModelRecipe> lesson_from(ModelRecipe recipe, const Json& body, const std::string& place) const {
     VisionLesson lesson;
     if (auto read = read_lesson(body, lesson); !read) return mistake(place, read.error().message);
-    VERGE_TRY(const auto folder, text_member(body, place, "folder"));
-    VERGE_TRY(lesson.folder, existing(place + "/folder", folder));
-    recipe.files = {lesson.folder};
+    if (body.contains("folder") == body.contains("record"))
+      return mistake(place, "must say one of folder (pictures that are there) and record (a pipeline that makes them)");
+    if (body.contains("record")) {
+      VERGE_CHECK(read_record(recipe, body, place));
+    } else {
+      VERGE_TRY(const auto folder, text_member(body, place, "folder"));
+      VERGE_TRY(lesson.folder, existing(place + "/folder", folder));
+      recipe.files = {lesson.folder};
+    }
     lesson.name = recipe.name;
     recipe.lesson = std::move(lesson);
     return recipe;

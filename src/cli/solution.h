@@ -6,8 +6,8 @@
 //                     {"import": {"from", "card"}}                a model file; card: an object, or a JSON file's path
 //                     {"copy": [FILE, …]}                         files that are used as they are
 //                     {"train": {"family": "telemetry", "record": {"pipeline"}, "false_alarms_per_week", "window_s"}}
-//                     {"train": {"family": "vision", "folder", "task", "objects", "region", "positive", "cost_miss",
-//                                "cost_false_alarm", "backbone", "size", "seed", "minutes"}}},
+//                     {"train": {"family": "vision", "folder" or "record": {"pipeline"}, "task", "objects", "region",
+//                                "positive", "cost_miss", "cost_false_alarm", "backbone", "size", "seed", "minutes"}}},
 //    "images": {NAME: {"pipeline", "models": {PATH: MODEL}, "files": {PATH: FILE}, "layers": ["media"]}},
 //    "manifest": "deployment.json"}
 //
@@ -39,6 +39,7 @@ struct ModelRecipe {
   Json card = Json::object();                       ///< import
   double false_alarms_per_week = 1, window_s = 24;  ///< train telemetry
   std::optional<VisionLesson> lesson;               ///< train vision
+  bool is_recorded = false;                         ///< train: files is a pipeline that makes what is learned from.
   Json original;                                    ///< As written.
 };
 

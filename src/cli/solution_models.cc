@@ -31,8 +31,7 @@ Result<std::string> key_of(const ModelRecipe& recipe) {
     VERGE_CHECK(digest.add_tree(file.filename().string(), tree));
   }
   if (recipe.kind != ModelRecipe::Kind::copy) VERGE_CHECK(digest.add_tree("verge", "/proc/self/exe"));
-  if (recipe.kind == ModelRecipe::Kind::train && !recipe.lesson)
-    VERGE_CHECK(digest.add_tree("verge-infer", program_folder() / "verge-infer"));
+  if (recipe.is_recorded) VERGE_CHECK(digest.add_tree("verge-infer", program_folder() / "verge-infer"));
   return digest.short_hex();
 }
 
@@ -55,28 +54,43 @@ Status import_file(const ModelRecipe& recipe, const path& target) {
   return Done{};
 }
 
-Status train_telemetry(const ModelRecipe& recipe, const path& target, const Progress& progress) {
-  const path work = target.string() + ".record";
-  progress(fmt::format("model {}: recording with {}", recipe.name, recipe.files.front().filename().string()));
-  auto csv = record_table(recipe.files.front(), work);
-  std::error_code ignored;
-  if (!csv) {
-    std::filesystem::remove_all(work, ignored);
-    return std::move(csv).error();
+/// Where a recording lies until it was learned from; gone at the end of the scope.
+struct Recording {
+  path folder;
+  explicit Recording(const path& target) : folder(target.string() + ".record") {}
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+  ~Recording() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
   }
-  auto table = training::read_csv(*csv);
-  std::filesystem::remove_all(work, ignored);
-  if (!table) return std::move(table).error();
-  progress(fmt::format("model {}: learning from {} rows", recipe.name, table->row_count()));
+};
+
+void tell_recording(const ModelRecipe& recipe, const Progress& progress) {
+  progress(fmt::format("model {}: recording with {}", recipe.name, recipe.files.front().filename().string()));
+}
+
+Status train_telemetry(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+  const Recording recording(target);
+  tell_recording(recipe, progress);
+  VERGE_TRY(const auto csv, record_table(recipe.files.front(), recording.folder));
+  VERGE_TRY(const auto table, training::read_csv(csv));
+  progress(fmt::format("model {}: learning from {} rows", recipe.name, table.row_count()));
   telemetry::TeachOptions options;
   options.false_alarms_per_week = recipe.false_alarms_per_week;
   options.window_s = recipe.window_s;
-  VERGE_CHECK(telemetry::teach(*table, target, options));
+  VERGE_CHECK(telemetry::teach(table, target, options));
   return Done{};
 }
 
 Status train_vision(const ModelRecipe& recipe, const path& target, const Home& home, const Progress& progress) {
-  VERGE_TRY(const auto outcome, teach_vision(*recipe.lesson, target, home, [&](const std::string& line) {
+  const Recording recording(target);
+  VisionLesson lesson = *recipe.lesson;
+  if (recipe.is_recorded) {
+    tell_recording(recipe, progress);
+    VERGE_TRY(lesson.folder, record_pictures(recipe.files.front(), recording.folder));
+  }
+  VERGE_TRY(const auto outcome, teach_vision(lesson, target, home, [&](const std::string& line) {
               progress(fmt::format("model {}: {}", recipe.name, line));
             }));
   if (!outcome.is_learned) return Error{ErrorCode::invalid_argument, outcome.verdict};
@@ -119,6 +133,41 @@ Status make_in_place(const ModelRecipe& recipe, const path& target, const Home& 
   return std::move(made).error().within(fmt::format("make model \"{}\"", recipe.name));
 }
 
+Status record(const path& pipeline, const path& work) {
+  std::error_code error;
+  std::filesystem::remove_all(work, error);
+  std::filesystem::create_directories(work, error);
+  std::filesystem::copy(pipeline, work / pipeline.filename(), error);
+  if (error)
+    return Error{ErrorCode::unavailable,
+                 fmt::format("copy {} to {}: {}", pipeline.string(), work.string(), error.message())};
+
+  const auto program = program_folder() / "verge-infer";
+  VERGE_TRY(const auto output, run_process({.arguments = {program.string(), "--pipeline",
+                                                          (work / pipeline.filename()).string(), "--metrics", "off"},
+                                            .folder = work},
+                                           kRecordTimeout));
+  if (output.exit_code == 0) return Done{};
+  const auto from = output.output.size() > 1000 ? output.output.size() - 1000 : 0;
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("record with {}: it ended with exit code {}: {}", pipeline.string(), output.exit_code,
+                           output.output.substr(from))};
+}
+
+/// What a recording left behind.
+Result<path> the_only_one(const path& pipeline, const path& work, std::string_view what, std::string_view sink,
+                          bool (*is_wanted)(const std::filesystem::directory_entry& entry)) {
+  std::vector<path> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(work, error)) {
+    if (is_wanted(entry)) found.push_back(entry.path());
+  }
+  if (found.size() == 1) return found.front();
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("record with {}: it wrote {} {}, one is needed; end the pipeline with one sink {}",
+                           pipeline.string(), found.size(), what, sink)};
+}
+
 void drop_old_models(const path& folder) {
   std::vector<std::pair<std::filesystem::file_time_type, path>> made;
   std::error_code error;
@@ -149,33 +198,14 @@ Result<std::map<std::string, path>> make_models(const Solution& solution, const 
 }
 
 Result<path> record_table(const path& pipeline, const path& work) {
-  std::error_code error;
-  std::filesystem::remove_all(work, error);
-  std::filesystem::create_directories(work, error);
-  std::filesystem::copy(pipeline, work / pipeline.filename(), error);
-  if (error)
-    return Error{ErrorCode::unavailable,
-                 fmt::format("copy {} to {}: {}", pipeline.string(), work.string(), error.message())};
+  VERGE_CHECK(record(pipeline, work));
+  return the_only_one(pipeline, work, "CSV files", "csv",
+                      [](const auto& entry) { return entry.path().extension() == ".csv"; });
+}
 
-  const auto program = program_folder() / "verge-infer";
-  VERGE_TRY(const auto output, run_process({.arguments = {program.string(), "--pipeline",
-                                                          (work / pipeline.filename()).string(), "--metrics", "off"},
-                                            .folder = work},
-                                           kRecordTimeout));
-  if (output.exit_code != 0) {
-    const auto from = output.output.size() > 1000 ? output.output.size() - 1000 : 0;
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("record with {}: it ended with exit code {}: {}", pipeline.string(), output.exit_code,
-                             output.output.substr(from))};
-  }
-  std::vector<path> tables;
-  for (const auto& entry : std::filesystem::directory_iterator(work, error)) {
-    if (entry.path().extension() == ".csv") tables.push_back(entry.path());
-  }
-  if (tables.size() == 1) return tables.front();
-  return Error{ErrorCode::invalid_argument,
-               fmt::format("record with {}: it wrote {} CSV files, one is needed; end the pipeline with one sink csv",
-                           pipeline.string(), tables.size())};
+Result<path> record_pictures(const path& pipeline, const path& work) {
+  VERGE_CHECK(record(pipeline, work));
+  return the_only_one(pipeline, work, "folders", "pictures", [](const auto& entry) { return entry.is_directory(); });
 }
 
 }  // namespace verge::cli

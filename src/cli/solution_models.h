@@ -28,5 +28,7 @@ Result<std::map<std::string, std::filesystem::path>> make_models(const Solution&
 /// pipeline is copied there, so that nothing is written beside the original. Errors: the pipeline's own words, timeout
 /// after ten minutes.
 Result<std::filesystem::path> record_table(const std::filesystem::path& pipeline, const std::filesystem::path& work);
+/// The same for the one folder of pictures that it wrote (sink `pictures`).
+Result<std::filesystem::path> record_pictures(const std::filesystem::path& pipeline, const std::filesystem::path& work);
 
 }  // namespace verge::cli

@@ -37,12 +37,19 @@ TEST_F(SolutionTest, IsReadWithItsFiles) {
   const auto solution = load(R"({"name": "door",
     "models": {"m": {"import": {"from": "cache:models/m.onnx", "card": "card.json"}},
                "t": {"train": {"family": "telemetry", "record": {"pipeline": "vision.yaml"}, "false_alarms_per_week": 2}},
+               "w": {"train": {"family": "vision", "record": {"pipeline": "vision.yaml"}, "task": "anomaly"}},
                "v": {"train": {"family": "vision", "folder": "a", "objects": "person", "region": "head", "cost_miss": 5, "seed": 3}}},
     "images": {"vision": {"pipeline": "vision.yaml", "models": {"models/m": "m"}, "files": {"a/b": "cache:models/m.onnx"}, "layers": ["media"]}},
     "manifest": "deployment.json"})");
   ASSERT_TRUE(solution) << solution.error().message;
   EXPECT_EQ(solution->name, "door");
-  ASSERT_EQ(solution->models.size(), 3U);
+  ASSERT_EQ(solution->models.size(), 4U);
+  EXPECT_TRUE(solution->models[1].is_recorded);
+  EXPECT_FALSE(solution->models[2].is_recorded);
+  EXPECT_TRUE(solution->models[3].is_recorded);
+  ASSERT_TRUE(solution->models[3].lesson);
+  EXPECT_EQ(solution->models[3].lesson->task, "anomaly");
+  EXPECT_EQ(solution->models[3].files.front(), folder_.path() / "vision.yaml");
   ASSERT_TRUE(solution->models[2].lesson);
   EXPECT_EQ(solution->models[2].lesson->name, "v");
   EXPECT_EQ(solution->models[2].lesson->folder, folder_.path() / "a");
@@ -84,6 +91,12 @@ TEST_F(SolutionTest, AMistakeNamesItsPlace) {
               "/models/m/train: minutes: must be a number, 0.01 to 1440"},
           Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision", "folder": "none"}}}, "manifest": "deployment.json"})",
               "none is not there", ErrorCode::not_found},
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision", "folder": "a", "record": {"pipeline": "vision.yaml"}}}}, "manifest": "deployment.json"})",
+              "/models/m/train: must say one of folder"},
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision"}}}, "manifest": "deployment.json"})",
+              "/models/m/train: must say one of folder"},
+          Row{R"({"name": "door", "models": {"m": {"train": {"family": "vision", "record": {"pipeline": "none.yaml"}}}}, "manifest": "deployment.json"})",
+              "none.yaml is not there", ErrorCode::not_found},
           Row{R"({"name": "door", "models": {"m": {"train": {"family": "telemetry", "record": {"pipeline": "vision.yaml"}, "window_s": 0}}},
                  "manifest": "deployment.json"})",
               "window_s: must be 2..86400"},
@@ -151,6 +164,17 @@ TEST(Example, FirstLightIsSound) {
   // Without the fetched files it stops at the first of them, after everything before was read.
   ASSERT_FALSE(solution);
   EXPECT_EQ(solution.error().code, ErrorCode::not_found) << solution.error().message;
+}
+
+TEST(Example, WhatIsTaughtFromARecordingNeedsNoFetchedFiles) {
+  const TemporaryFolder cache;
+  for (const char* folder : {"examples/shelf_void", "examples/visual_quality"}) {
+    const auto solution = load_solution(folder, cache.path());
+    ASSERT_TRUE(solution) << solution.error().message;
+    ASSERT_EQ(solution->models.size(), 1U);
+    EXPECT_TRUE(solution->models[0].is_recorded);
+    EXPECT_TRUE(fill_manifest(solution->manifest, {{"vision", "hub/vision:1"}}));
+  }
 }
 
 TEST(ContentDigest, KnowsNamesOrderAndContent) {

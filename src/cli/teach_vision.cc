@@ -16,18 +16,19 @@ namespace {
 
 using std::filesystem::path;
 
+}  // namespace
+
 Status find_engine() {
   find_onnxruntime();
   const auto version = inference::onnx_runtime_version();
   if (version) return Done{};
   return Error{ErrorCode::unavailable,
-               fmt::format("teaching runs a network, and there is no ONNX Runtime for it; fetch it with tools/fetch.sh "
+               fmt::format("this runs a network, and there is no ONNX Runtime for it; fetch it with tools/fetch.sh "
                            "onnxruntime, or name libonnxruntime.so.1 in VERGE_ONNXRUNTIME ({})",
                            version.error().message)};
 }
 
-/// The detector's folder; one of the catalogue is imported once.
-Result<path> find_backbone(const std::string& name, const Home& home) {
+Result<path> find_model_folder(const std::string& name, const Home& home) {
   if (std::filesystem::exists(name)) return path(name);
   const auto* known = models::find_in_catalogue(name);
   if (known == nullptr || known->kind != "model") {
@@ -55,8 +56,6 @@ Result<path> find_backbone(const std::string& name, const Home& home) {
                  fmt::format("move {} to {}: {}", partial.string(), target.string(), problem.message())};
   return target;
 }
-
-}  // namespace
 
 Result<vision::TeachOutcome> teach_vision(const VisionLesson& lesson, const path& target, const Home& home,
                                           const std::function<void(const std::string& line)>& tell) {
@@ -87,7 +86,9 @@ Result<vision::TeachOutcome> teach_vision(const VisionLesson& lesson, const path
     VERGE_TRY(task, vision::guess_task(lesson.folder));
   }
   VERGE_CHECK(find_engine());
-  VERGE_TRY(request.backbone, find_backbone(lesson.backbone, home));
+  if (vision::needs_backbone(*task)) {
+    VERGE_TRY(request.backbone, find_model_folder(lesson.backbone, home));
+  }
   return vision::teach(*task, request);
 }
 
@@ -108,7 +109,7 @@ Status read_lesson(const Json& json, VisionLesson& lesson) {
       return Done{};
     };
     double whole = 0;
-    if (key == "family" || key == "folder") continue;
+    if (key == "family" || key == "folder" || key == "record") continue;
     if (key == "task") {
       VERGE_CHECK(text(lesson.task));
     } else if (key == "backbone") {
@@ -133,7 +134,7 @@ Status read_lesson(const Json& json, VisionLesson& lesson) {
       lesson.side = static_cast<int>(whole);
     } else {
       return mistake(key,
-                     "left out; allowed here: family, folder, task, backbone, objects, region, positive, "
+                     "left out; allowed here: family, folder, record, task, backbone, objects, region, positive, "
                      "cost_miss, cost_false_alarm, minutes, seed, size");
     }
   }

@@ -18,6 +18,12 @@ struct TeachOutcome;
 
 namespace verge::cli {
 
+/// A model's folder: `name` itself when it is one, else the catalogue's model of that name, imported once. Errors:
+/// not_found, saying how to fetch its files.
+Result<std::filesystem::path> find_model_folder(const std::string& name, const Home& home);
+/// Errors: unavailable without ONNX Runtime; says what to do.
+Status find_engine();
+
 /// What is asked for; the words are those of the command line and of solution.json.
 struct VisionLesson {
   std::filesystem::path folder;
@@ -35,8 +41,8 @@ struct VisionLesson {
 Result<vision::TeachOutcome> teach_vision(const VisionLesson& lesson, const std::filesystem::path& target,
                                           const Home& home, const std::function<void(const std::string& line)>& tell);
 
-/// Members of solution.json's {"family": "vision", …} other than family and folder. Errors: invalid_argument naming the
-/// member.
+/// Members of solution.json's {"family": "vision", …} other than family, folder and record. Errors: invalid_argument
+/// naming the member.
 Status read_lesson(const Json& json, VisionLesson& lesson);
 
 }  // namespace verge::cli
