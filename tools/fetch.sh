@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fetches pinned models, media and ONNX Runtime into $VERGE_CACHE: fetch.sh [ITEM…] (default: all of tools/downloads.tsv).
+# Fetches pinned models, media and ONNX Runtime into $VERGE_CACHE: fetch.sh [ITEM…] (default: all of tools/downloads.tsv but those
+# with a question mark).
 #
 # Nothing half-fetched: each item is unpacked beside its place and moved there after its checksum was right. What is
 # there already is not fetched again, so a second run needs no network.
@@ -85,7 +86,7 @@ trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 mkdir -p "$VERGE_CACHE"
 while IFS=$'\t' read -r item client package version megabytes expected files; do
   case $item in '#'* | '') continue ;; esac
-  if [ $# -eq 0 ] || printf '%s\n' "$@" | grep -qx -- "$item"; then
-    fetch_item "$item" "$client" "$package" "$version" "$megabytes" "$expected" "$files"
+  if { [ $# -eq 0 ] && [ "$item" = "${item%\?}" ]; } || printf '%s\n' "$@" | grep -qx -- "${item%\?}"; then
+    fetch_item "${item%\?}" "$client" "$package" "$version" "$megabytes" "$expected" "$files"
   fi
 done <"$list"

@@ -86,7 +86,7 @@ def pipelines(rows):
             ("a typo in a source's kind", INVALID, ['p.yaml:4:3: there is no source "machin"', 'did you mean "machine"?',
                                                     "Allowed: camera, machine, mqtt, recording"],
              PIPELINE.format(model="pump").replace("kind: machine", "kind: machin")),
-            ("a typo in a stage", INVALID, ['p.yaml:6:5: there is no stage "scor"', "Allowed: anomaly, classify, detect, faces"],
+            ("a typo in a stage", INVALID, ['p.yaml:6:5: there is no stage "scor"', "Allowed: access, anomaly, "],
              PIPELINE.format(model="pump").replace("score:", "scor:")),
             ("another blur", INVALID, ['p.yaml:3:11: blur is "persons"', "Allowed: faces, none, people"],
              PIPELINE.format(model="pump").replace("sources:", "privacy: {blur: persons}\nsources:")),

@@ -208,7 +208,7 @@ async function drive() {
         `/api/v1/events?family=telemetry&severity=alarm&from_us=${begin_us}&limit=10`
       );
       return events[0];
-    });
+    }, 2 * options.wait_ms); // right after its start the model's window has to fill first
     const {device, module, stream} = alarm;
     const tile = page.locator(`.tile[data-source="${device}/${module}/${stream}"]`);
     await until("the alarm in the tile", async () => (await shownOf(tile)).event === alarm.id).catch(async error => {

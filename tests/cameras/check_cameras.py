@@ -18,7 +18,9 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from cameras import H264Film, H265Film, HttpCamera, RtspCamera, jpegs_of
+from door_checks import check_certificates, check_discovery, fingerprint
 from evidence_checks import check_evidence
+from flap_checks import check_flaps
 from testkit import Program, Verdicts, run, until
 
 FPS = 10
@@ -45,8 +47,8 @@ SOURCES = {
     "mjpeg_frozen": "url: 'http://127.0.0.1:8615/live'",
     "page": "url: 'http://127.0.0.1:8613/page'",
     "folder": "url: pictures, fps: 5, loop: true",
-    "rtsps": "url: 'rtsps://guard:${CAMERA_PASSWORD}@127.0.0.1:8617/door'",
-    "https": "url: 'https://127.0.0.1:8618/live'",
+    "rtsps": "url: 'rtsps://guard:${CAMERA_PASSWORD}@127.0.0.1:8617/door', fingerprint: 'FINGERPRINT'",
+    "https": "url: 'https://127.0.0.1:8618/live', insecure: true",
     "film": "url: gate.mp4, fps: 2, loop: true",
     "h265": "url: 'rtsp://127.0.0.1:8619/door'",
     "late": "url: 'rtsp://127.0.0.1:8616/door'",
@@ -101,7 +103,7 @@ class Site:
         pipeline = "purpose: Cameras that misbehave.\nversion: 1\nsources:\n"
         pipeline += "".join(f"  {name}: {{kind: camera, {options}}}\n" for name, options in SOURCES.items())
         pipeline += "sinks:\n  - stdout: {}\n"
-        (folder / "cameras.yaml").write_text(pipeline)
+        (folder / "cameras.yaml").write_text(pipeline.replace("FINGERPRINT", fingerprint(certificate)))
         self.program = Program([programs / "verge-infer", folder / "cameras.yaml", "--metrics", METRICS],
                                folder / "infer.log", {"CAMERA_PASSWORD": SECRET})
 
@@ -215,7 +217,9 @@ def check_refusals(programs, folder, verdicts):
     """Cameras that cannot be made."""
     rows = {"rtsp://guard:${CAMERA_PASSWORD}@127.0.0.1/1": ("environment variable CAMERA_PASSWORD is not set", ""),
             "gopher://guard:hush@127.0.0.1/1": ("its scheme is unknown", ""),
-            "rtsp://guard:hush@127.0.0.1/": ("transport must be tcp or udp", ", transport: pigeon")}
+            "rtsp://guard:hush@127.0.0.1/": ("transport must be tcp or udp", ", transport: pigeon"),
+            "rtsp://guard:hush@127.0.0.2/": ("are about rtsps:// and https://", ", insecure: true"),
+            "rtsps://guard:hush@127.0.0.1/": ("exclude each other", ", insecure: true, ca: system.pem")}
     for url, (words, more) in rows.items():
         file = folder / "refused.yaml"
         file.write_text(f"purpose: A test.\nversion: 1\nsources:\n  door: {{kind: camera, url: '{url}'{more}}}\n"
@@ -245,7 +249,10 @@ def main():
             site.program.stop()
         verdicts.check("stops at once", time.monotonic() - begin < 3, f"{time.monotonic() - begin:.1f} s")
         check_words(site, verdicts)
+        check_flaps(arguments.programs, folder, site.films["small"], verdicts)
         check_evidence(arguments.programs, folder, site.films, site.pictures, verdicts)
+        check_certificates(arguments.programs, folder, site.films, site.pictures, verdicts)
+        check_discovery(arguments.programs, folder, site.films, verdicts)
         if verdicts.failed:
             print(site.program.log.read_text(errors="replace")[-6000:])
     return verdicts.finish()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Cameras that are real servers on loopback, and how verge-infer lives with them. Needs root; under a minute; ends with
+# Cameras that are real servers on loopback, and how verge-infer lives with them. Needs root; about two minutes; ends with
 # "N passed, N failed".
 #
 #   tests/cameras/run.sh [FOLDER_WITH_PROGRAMS]
@@ -9,7 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../system/namespace.sh"
 
 programs=${1:-$root/build/release/bin}
-[ -x "$programs/verge-infer" ] || fail 3 "there is no verge-infer in $programs." "Build first: ./dev build"
+[ -x "$programs/verge-infer" ] && [ -x "$programs/verge" ] || fail 3 "there is no verge-infer, or no verge, in $programs." "Build first: ./dev build"
 programs=$(cd "$programs" && pwd)
 film=$VERGE_CACHE/media/film/vtest.avi
 [ -f "$film" ] || fail 3 "there is no film in $film." "Fetch it first: tools/fetch.sh"

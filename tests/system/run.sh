@@ -158,6 +158,16 @@ evidence_comes() {
   grep "it stays on the device" "$work/refused"
 }
 
+# Of shelf_void, which runs: pictures of one place, by label, when somebody asks.
+pictures_are_kept() {
+  local end=$((SECONDS + 50))
+  inside "$verge" method call "$(device_name)" vision save '{"label": "probe", "count": 3, "every_s": 0.5, "only": "shelf_2"}' || return 1
+  until [ "$(find "$VERGE_HOME/engine/volumes" -path '*/probe/*-shelf_2.jpg' | wc -l)" = 3 ]; do
+    [ $SECONDS -lt $end ] || { find "$VERGE_HOME/engine/volumes" -name '*.jpg' && return 1; }
+    sleep 1
+  done
+}
+
 nothing_is_left() {
   inside timeout 90 "$verge" down || return 1
   local left=0
@@ -179,12 +189,17 @@ check_each 120 "Azure's Python SDKs" inside "$sdk/bin/python" tests/sdk/python_d
 check_each 180 "Azure's Python SDK in a container" \
   inside "$sdk/bin/python" tests/sdk/python_edge_module.py "$VERGE_HOME/hub/connection.json" "$device"
 # Before the check against the truth, after which the machine's simulated clock is ahead of the reader's.
-check_each 240 "the page" inside node tests/browser/page.mjs "$page" admin "$VERGE_HOME/hub/first-password"
+check_each 300 "the page" inside node tests/browser/page.mjs "$page" admin "$VERGE_HOME/hub/first-password"
 check 400 "three live results match the truth" inside "$verge" check --truth "$root/examples/first_light/truth"
 check 20 "every example's pipelines are sound" examples_are_sound
 check 200 "solution people_counting tells a crowd" solution_speaks people_counting rule.fired
 check 200 "solution workplace_safety tells an intrusion" solution_speaks workplace_safety safety.intrusion
 check 120 "its evidence comes, what shows people does not" evidence_comes
+check 300 "solution shelf_void learns its shelf and tells an empty place" solution_speaks shelf_void retail.shelf_void
+check 60 "pictures are kept by label when somebody asks" pictures_are_kept
+check 60 "a visitor for the door is made" python3 examples/access_control/make_visitor.py \
+  "$VERGE_CACHE/media/portrait/astronaut.png" "$VERGE_CACHE/media/visitor"
+check 200 "solution access_control says that nobody is enrolled" solution_speaks access_control access.denied
 [ "$failed" = 0 ] || show_logs
 check 100 "verge down leaves nothing" nothing_is_left
 

@@ -73,10 +73,46 @@ def part(seed, is_scratched=False):
     return png(rows)
 
 
+def board(seed, gap=None, spot=None):
+    """A drawn board that lies a little elsewhere each time; a gap in a track (at x) is a defect, a spot (at x) is none."""
+    draw = random.Random(f"board {seed}")
+    across, down, light = draw.randrange(-4, 5), draw.randrange(-3, 4), draw.uniform(0.85, 1.1)
+    rows = []
+    for y in range(HEIGHT):
+        row = bytearray()
+        for x in range(WIDTH):
+            u, v = x - across, y - down
+            is_track = abs(v - 24) < 4 or abs(v - 62) < 5 and 12 < u < 116 or abs(u - 30) < 4 and v > 24
+            is_pad = (u - 84) ** 2 + (v - 42) ** 2 < 70
+            tone = 200 if is_track or is_pad else 50
+            if gap is not None and abs(u - gap) < 5 and abs(v - 62) < 7:
+                tone = 50
+            if spot is not None and (u - spot) ** 2 + (v - 82) ** 2 < 16:
+                tone = 190
+            row += bytes([min(255, max(0, int(tone * light) + draw.randrange(-5, 6)))] * 3)
+        rows.append(row)
+    return png(rows), (across, down)
+
+
+def no_board(seed):
+    draw = random.Random(f"none {seed}")
+    return png([bytes(part for _ in range(WIDTH) for part in [90 + draw.randrange(-5, 6)] * 3) for _ in range(HEIGHT)])
+
+
 def blocks(section, kind):
     """The fenced blocks of this kind in a section of docs/teach.md."""
     text = (ROOT / "docs" / "teach.md").read_text().split(f"## {section}\n")[1].split("\n## ")[0]
     return re.findall(rf"```{kind}\n(.*?)```", text, re.S)
+
+
+def voids(shares):
+    """When a place became empty and stayed so for 8 s."""
+    begun, found = None, []
+    for at, share in shares:
+        begun = None if share > 0 else begun or at
+        if begun and at - begun >= 8e6 and begun not in found:
+            found.append(begun)
+    return found
 
 
 class Teaching:
@@ -137,6 +173,60 @@ class Teaching:
         told = [(event["type"], event.get("rule")) for event in events]
         self.verdicts.check("scratches are told, their end, too, and nothing else", len(told) == 2, f"{told} {done.stderr[-300:]}")
 
+    def compare(self):
+        """With a good part, by the guide's command and pipeline: boxes say that gaps are defects, and spots are none."""
+        (self.folder / "board/good").mkdir(parents=True)
+        (self.folder / "board/defects").mkdir()
+        for seed in range(4):
+            (self.folder / f"board/good/{seed}.png").write_bytes(board(seed)[0])
+        lines = []
+        for seed in range(15):
+            picture, (across, down) = board(100 + seed, gap=40 + 5 * seed, spot=24 + 6 * seed)
+            (self.folder / f"board/defects/{seed:02}.png").write_bytes(picture)
+            left, top = 40 + 5 * seed + across - 9, down + 53
+            lines.append(json.dumps({"media": f"defects/{seed:02}.png", "boxes": [[left, top, left + 18, top + 18]]}))
+        (self.folder / "board/labels.jsonl").write_text("\n".join(lines) + "\n")
+        words = blocks("Is the board as the good one?", "sh")[0].strip()
+        done = self.run(shell=words + " -o json")
+        if not self.verdicts.check("good boards and boxes teach a template", done.returncode == 0, (done.stdout + done.stderr)[-600:]):
+            return
+        said = json.loads(done.stdout)
+        self.verdicts.check("it learned that spots are no defects", said["has_filter"] and said["metrics"]["f1"]["value"] > 0.8,
+                            json.dumps(said["metrics"]))
+        (self.folder / "line").mkdir()
+        for at in range(12):
+            picture = no_board(at) if at in (8, 9) else board(200 + at, gap=70 if at in (4, 5) else None, spot=90 if at == 2 else None)[0]
+            (self.folder / "line" / f"{at:02}.png").write_bytes(picture)
+        (self.folder / "boards.yaml").write_text(blocks("Is the board as the good one?", "yaml")[0])
+        done = self.run("verge-infer", "boards.yaml", "--metrics", "off")
+        events = [json.loads(line) for line in (self.folder / "boards.jsonl").read_text().splitlines()]
+        told = sorted((event.get("rule"), event["type"]) for event in events)
+        self.verdicts.check("gaps are told, their end and a missing board, too, and nothing else",
+                            [rule for rule, _ in told] == ["defect", "defect", "no board"], f"{told} {done.stderr[-300:]}")
+
+    def collect(self):
+        """The guide's pictures of a painted shelf, sorted by label; then what is said of its places against the truth."""
+        record, watch = blocks("Collect pictures", "yaml")
+        (self.folder / "collect.yaml").write_text(record)
+        done = self.run(shell=blocks("Collect pictures", "sh")[0])
+        kept = {label: len(list((self.folder / "places" / label).glob("*.jpg"))) for label in ("full", "empty")}
+        self.verdicts.check("a pipeline collects pictures by label", kept == {"full": 16, "empty": 16}, f"{kept} {done.stderr[-300:]}")
+        if not self.verdicts.check("they teach what a full place looks like", done.returncode == 0, (done.stdout + done.stderr)[-600:]):
+            return
+        (self.folder / "watch.yaml").write_text(watch)
+        done = self.run("verge-infer", "watch.yaml", "--metrics", "off")
+        shown = [json.loads(line) for line in (self.folder / "truth.jsonl").read_text().splitlines()]
+        events = [json.loads(line) for line in (self.folder / "places.jsonl").read_text().splitlines()]
+        for rule, place in (("left is empty", "shelf_1"), ("right is empty", "shelf_2")):
+            told = [event["captured_us"] for event in events if (event["rule"], event["type"]) == (rule, "rule.fired")]
+            shares = [(picture["captured_us"], picture["shares"][place]) for picture in shown]
+            missed = [begin for begin in voids(shares) if not any(begin - 60e6 < at < begin + 3e6 for at in told)]
+            false = [at for at in told if dict(shares)[at] > 0.3]
+            self.verdicts.check(f"{place} is told when it is empty, and only then", not missed and not false,
+                                f"missed {missed}, false {false} of {told}; {done.stderr[-300:]}")
+        fired = {event["rule"] for event in events if event["type"] == "rule.fired"}
+        self.verdicts.check("both were empty at some time", len(fired) == 2, json.dumps(events)[:300])
+
     def shrink(self):
         """The guide's command; seven pictures are too few, so there are more."""
         words = blocks("What it can and cannot do", "sh")[0]
@@ -183,6 +273,8 @@ def main():
         teaching = Teaching(pathlib.Path(sys.argv[1]), folder)
         teaching.teach()
         teaching.inspect()
+        teaching.compare()
+        teaching.collect()
         teaching.refuse()
         sys.exit(teaching.verdicts.finish())
     finally:

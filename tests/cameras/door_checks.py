@@ -1,0 +1,129 @@
+"""Who may be at the other end: certificates of cameras, and finding a camera by ONVIF; both by `verge camera`."""
+import json
+import os
+import re
+import subprocess
+import time
+
+from cameras import HttpCamera, RtspCamera
+from onvif import OnvifCamera
+from testkit import run
+
+USER, PASSWORD = "guard", "p@ss/w:rd #1"
+EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+
+
+def camera(programs, *words, **environment):
+    """`verge camera …`, with the camera's password in the environment."""
+    return subprocess.run([programs / "verge", "camera", *map(str, words)], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "CAMERA_PASSWORD": PASSWORD, **environment})
+
+
+# -- certificates
+
+
+def make_authority(folder, name):
+    run("openssl", "req", "-x509", *EC, "-days", "2", "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out",
+        folder / f"{name}.pem")
+    return folder / f"{name}.pem"
+
+
+def make_certificate(folder, name, authority, address, days):
+    """A PEM file with certificate and key, for one address."""
+    run("openssl", "req", *EC, "-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{address}", "-keyout",
+        folder / f"{name}.key", "-out", folder / f"{name}.csr")
+    run("openssl", "x509", "-req", "-in", folder / f"{name}.csr", "-CA", authority, "-CAkey", authority.with_suffix(".key"),
+        "-CAcreateserial", "-copy_extensions", "copy", "-days", days, "-out", folder / f"{name}.crt")
+    both = folder / f"{name}-both.pem"
+    both.write_text((folder / f"{name}.crt").read_text() + (folder / f"{name}.key").read_text())
+    return both
+
+
+def fingerprint(certificate):
+    said = run("openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", certificate)
+    return "sha256:" + said.split("=")[1].strip().replace(":", "").lower()
+
+
+def check_certificates(programs, folder, films, pictures, verdicts):
+    """`verge camera check` at cameras whose certificates are sound, of somebody else, for another host, expired, their own."""
+    house, other = make_authority(folder, "house"), make_authority(folder, "other")
+    certificates = {"good": make_certificate(folder, "good", house, "127.0.0.1", 2),
+                    "elsewhere": make_certificate(folder, "elsewhere", house, "127.0.0.9", 2),
+                    "expired": make_certificate(folder, "expired", house, "127.0.0.1", 0)}
+    make_authority(folder, "own")
+    certificates["own"] = folder / "own-both.pem"
+    certificates["own"].write_text((folder / "own.pem").read_text() + (folder / "own.key").read_text())
+    ports = {}
+    for i, (name, certificate) in enumerate(certificates.items()):
+        ports[name] = 8670 + i
+        RtspCamera(8670 + i, films["small"], user=USER, password=PASSWORD, certificate=certificate)
+    HttpCamera(8680, pictures, 10, user=USER, password=PASSWORD, certificate=certificates["good"])
+    HttpCamera(8681, pictures, 10, user=USER, password=PASSWORD, certificate=certificates["own"])
+    address = lambda name: f"rtsps://{USER}:${{CAMERA_PASSWORD}}@127.0.0.1:{ports[name]}/door"
+    https = f"https://{USER}:${{CAMERA_PASSWORD}}@127.0.0.1:"
+    own, short = fingerprint(certificates["own"]), ["--seconds", "0"]
+    time.sleep(1)  # The expired one ends with the second in which it was made.
+    rows = [("an authority that knows it", 0, [address("good"), "--ca", house], "h264, 320x240"),
+            ("an authority that does not", 2, [address("good"), "--ca", other], "certificate is refused"),
+            ("the certificate of another host", 2, [address("elsewhere"), "--ca", house], "mismatch"),
+            ("an expired certificate", 2, [address("expired"), "--ca", house], "expired"),
+            ("its own, of which nothing was said", 2, [address("own")], f"give `fingerprint: {own}`"),
+            ("its own, by fingerprint", 0, [address("own"), "--fingerprint", own.upper().replace("SHA", "sha")], "h264, 320x240"),
+            ("another one than its fingerprint", 2, [address("good"), "--fingerprint", own], "another than the one asked for"),
+            ("its own, and anybody may answer", 0, [address("own"), "--insecure"], "h264, 320x240"),
+            ("https, an authority that knows it", 0, [https + "8680/live", "--ca", house], "mjpeg, 320x240"),
+            ("https, its own, of which nothing was said", 2, [https + "8681/live"], "insecure: true"),
+            ("https, its own, by fingerprint", 0, [https + "8681/picture", "--fingerprint", own], "mjpeg, 320x240")]
+    running = [(row, subprocess.Popen([programs / "verge", "camera", "check", *map(str, row[2]), *short], text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      env={**os.environ, "CAMERA_PASSWORD": PASSWORD})) for row in rows]
+    for (what, code, _, words), process in running:
+        out, err = process.communicate(timeout=60)
+        is_good = process.returncode == code and words in out + err and "p@ss" not in out + err and "p%40ss" not in out + err
+        verdicts.check(f"certificates: {what}", is_good, "" if is_good else f"{process.returncode} {out}{err}"[-300:])
+
+
+# -- ONVIF
+
+
+def check_discovery(programs, folder, films, verdicts):
+    """Probe, match, profiles, address, one picture; all within the test's own network."""
+    run("ip", "link", "add", "cam0", "type", "veth", "peer", "name", "cam1")
+    run("ip", "addr", "add", "10.98.0.1/24", "dev", "cam0")
+    for name in ("cam0", "cam1"):
+        run("ip", "link", "set", name, "up")
+    RtspCamera(8660, films["small"], user=USER, password=PASSWORD)
+    onvif = OnvifCamera("10.98.0.1", 8661, "Gate%20North", USER, PASSWORD,
+                        [("main", "H264", 1920, 1080, 25, "rtsp://127.0.0.1:8660/main?stream=0"),
+                         ("sub", "H264", 320, 240, 10, "rtsp://127.0.0.1:8660/sub")])
+    login = {"VERGE_CAMERA_USER": USER, "VERGE_CAMERA_PASSWORD": PASSWORD}
+    found = camera(programs, "discover", "--wait", "1.5", "-o", "json", **login)
+    cameras = json.loads(found.stdout) if found.returncode == 0 else []
+    verdicts.check("a camera is found", len(cameras) == 1 and cameras[0]["name"] == "Gate North" and cameras[0]["hardware"] == "Test-1"
+                   and cameras[0]["address"] == "10.98.0.1", found.stdout[-300:] + found.stderr[-300:])
+    verdicts.check("where it asks is said", "cam0 (10.98.0.1)" in found.stderr and " lo " not in found.stderr, found.stderr[-200:])
+    streams = cameras[0]["streams"] if cameras else []
+    verdicts.check("with its streams", [(one["width"], one["fps"], one["codec"], one["url"]) for one in streams]
+                   == [(1920, 25, "H264", "rtsp://127.0.0.1:8660/main?stream=0"), (320, 10, "H264", "rtsp://127.0.0.1:8660/sub")],
+                   str(cameras)[-300:])
+    table = camera(programs, "discover", "--wait", "0.6", "--interface", "cam0", **login)
+    verdicts.check("as a table", re.search(r"10\.98\.0\.1 +Gate North +Test-1 +main stream +H264 +1920x1080 +25 +rtsp://", table.stdout)
+                   is not None, table.stdout[-300:] + table.stderr[-200:])
+    wrong = camera(programs, "discover", "--wait", "0.6", "--interface", "cam0", VERGE_CAMERA_USER=USER, VERGE_CAMERA_PASSWORD="hush")
+    verdicts.check("a wrong password is told", "Sender not authorized" in wrong.stdout and "hush" not in wrong.stdout + wrong.stderr,
+                   wrong.stdout[-200:])
+    verdicts.check("no password was sent", not any(PASSWORD in text or "hush" in text for text in onvif.requests))
+    none = camera(programs, "discover", "--interface", "eth9")
+    verdicts.check("an unknown interface is refused", none.returncode == 3 and "there are: " in none.stderr, none.stderr[-200:])
+    picture = folder / "seen.jpg"
+    seen = camera(programs, "check", f"rtsp://{USER}:${{CAMERA_PASSWORD}}@127.0.0.1:8660/sub", "--seconds", "3", "--out", picture,
+                  "-o", "json")
+    report = json.loads(seen.stdout) if seen.returncode == 0 else {}
+    verdicts.check("what it sends", (report.get("codec"), report.get("width"), report.get("height")) == ("h264", 320, 240)
+                   and abs(report["fps"] - 10) < 3 and abs((report["key_every_s"] or 0) - 1) < 0.4 and report["broken"] == 0,
+                   seen.stdout[-300:] + seen.stderr[-300:])
+    verdicts.check("a picture of it", picture.exists() and picture.read_bytes()[:2] == b"\xff\xd8"
+                   and picture.stat().st_mode & 0o077 == 0)
+    typed = camera(programs, "check", f"rtsp://{USER}:hush@127.0.0.1:8660/sub")
+    verdicts.check("a typed password is refused", typed.returncode == 2 and "environment variable" in typed.stderr
+                   and "hush" not in typed.stderr, typed.stderr[-200:])
