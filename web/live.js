@@ -32,6 +32,7 @@ class Wall {
   #wall = h("div", {class: "wall"});
   #summary = h("span", {class: "quiet", role: "status"});
   #message = h("div");
+  #left = false;
   #timer;
   #onEvent = event => {
     for (const tile of this.#tiles.values()) tile.event(event.detail);
@@ -76,6 +77,7 @@ class Wall {
   }
 
   leave() {
+    this.#left = true;
     clearInterval(this.#timer);
     this.#link.removeEventListener("event", this.#onEvent);
     this.#link.removeEventListener("devices", this.#onDevices);
@@ -86,11 +88,13 @@ class Wall {
   async #load() {
     if (document.hidden) return;
     try {
-      this.#sources = await api.sources();
+      const sources = await api.sources();
+      if (this.#left) return;
+      this.#sources = sources;
       this.#message.replaceChildren();
       this.#show();
     } catch (error) {
-      if (!this.#tiles.size) this.#message.replaceChildren(problemBox(error, "list the sources", () => this.#load()));
+      if (!this.#left && !this.#tiles.size) this.#message.replaceChildren(problemBox(error, "list the sources", () => this.#load()));
     }
   }
 

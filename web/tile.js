@@ -25,6 +25,7 @@ export class Tile {
   #view;
   #unwatch = null;
   #on_screen = false;
+  #is_closed = false;
   #observer;
   #timer;
   #told = {state: "", reason: ""};
@@ -96,6 +97,7 @@ export class Tile {
   }
 
   close() {
+    this.#is_closed = true;
     this.#editor?.close();
     clearInterval(this.#timer);
     this.#observer.disconnect();
@@ -121,7 +123,8 @@ export class Tile {
   }
 
   #decide() {
-    if (this.#on_screen && !document.hidden && this.#source.connected) this.#start();
+    // The observer and whoever lists the sources may still have something to tell when the tile is gone.
+    if (this.#on_screen && !this.#is_closed && !document.hidden && this.#source.connected) this.#start();
     else this.#stop();
   }
 

@@ -41,6 +41,7 @@ const body_bones = [
   [5, 6], [5, 7], [7, 9], [6, 8], [8, 10], [5, 11], [6, 12], [11, 12], [11, 13], [13, 15], [12, 14], [14, 16],
 ];
 const labels_px_min = 900; // a smaller picture has no room for whole labels
+const said_zones_max = 6; // of those that a classifier looks at, among the facts
 const trail_us = 4_000_000;
 const trail_points_max = 64;
 const trails_max = 200;
@@ -155,7 +156,15 @@ export class PictureView {
     if (!header) return [];
     const facts = [["objects", number(header.objects?.length ?? 0)]];
     for (const {name, score} of (header.attributes ?? []).slice(0, 2)) facts.push([name, steady(score, 2)]);
-    for (const shape of (header.shapes ?? []).slice(0, 3)) {
+    const shapes = header.shapes ?? [];
+    const said = shapes.filter(shape => shape.attributes?.length);
+    for (const shape of said.slice(0, said_zones_max)) {
+      for (const {name, score} of shape.attributes.slice(0, 2)) facts.push([`${shape.name} ${name}`, steady(score, 2)]);
+    }
+    // Where a classifier looks at zones, nobody may ever walk through them.
+    const hasCounted = shape => Object.values(shape.counts ?? {}).some(value => value > 0);
+    const counted = said.length ? shapes.filter(hasCounted) : shapes;
+    for (const shape of counted.slice(0, 3)) {
       for (const [name, value] of Object.entries(shape.counts ?? {}).slice(0, 3))
         facts.push([`${shape.name} ${name}`, number(value)]);
     }
@@ -214,15 +223,20 @@ export class PictureView {
 
   #drawShapeName(context, shape, at, area) {
     if (!shape.points?.length) return;
-    const counts = Object.entries(shape.counts ?? {}).map(([name, value]) => `${name} ${number(value)}`).join(" · ");
-    // In a small picture the counts stand below it, among the facts.
-    const text = counts && this.#canvas.clientWidth > labels_px_min ? `${shape.name}  ${counts}` : shape.name;
+    const said = (shape.attributes ?? []).map(({name, score}) => `${name} ${steady(score, 2)}`);
+    const counts = Object.entries(shape.counts ?? {}).map(([name, value]) => `${name} ${number(value)}`);
+    // In a small picture numbers stand below it, among the facts; and where a classifier looks at the zone, who has walked
+    // through it is not what it is about.
+    const told = (said.length ? said : counts).join(" · ");
+    const short = shape.attributes?.length ? `${shape.name} · ${shape.attributes[0].name}` : shape.name;
+    const text = told && this.#canvas.clientWidth > labels_px_min ? `${shape.name}  ${told}` : short;
     const [x, y] = shape.points
       .map(point => at(...point))
       .reduce((best, point) => ((shape.closed ? point[1] < best[1] : point[1] > best[1]) ? point : best));
     const wide = context.measureText(text).width;
     const left = Math.min(Math.max(x, area.left + 6), area.left + area.width - wide - 6);
-    this.#label(context, text, left, shape.closed ? y - 5 : y + 18, picture_colours.shape);
+    const base = shape.closed ? Math.max(y - 5, area.top + 14) : y + 18;
+    this.#label(context, text, left, base, picture_colours.shape);
   }
 
   #drawTrail(context, object, at) {

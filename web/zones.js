@@ -555,14 +555,14 @@ export class ZoneEditor {
     if (!shape) return this.#form.replaceChildren();
     if (this.#asks === shape.id) {
       const rules = rulesThatAsk(this.#stages, shape.name);
-      const [rule, ask, they] = rules.length === 1 ? ["Rule", "asks", "it fails"] : ["Rules", "ask", "they fail"];
+      const [rule, ask] = rules.length === 1 ? ["Rule", "asks"] : ["Rules", "ask"];
       return this.#form.replaceChildren(
         h(
           "p",
           {class: "zone-ask", role: "alert"},
           `${rule} `,
           h("b", {text: rules.join(", ")}),
-          ` ${ask} for ${shape.name}. Without it ${they} and the stream gives no pictures; change the rule first.`
+          ` ${ask} for ${shape.name}. The module refuses a pipeline without it and goes on as it is; change the rule first.`
         ),
         h("button", {type: "button", text: "Remove anyway", data: {do: "anyway"}, onclick: () => this.#remove()}),
         h("button", {type: "button", text: "Keep it", onclick: () => this.#choose(shape.id)})
