@@ -22,8 +22,8 @@ def paired_ratio(better, worse):
 
 def result(work, ours, unit, peer_name, peer, about):
     """One line of the bench's output. `ours` and `peer` are the samples of each pair; ratio above 1: we are better."""
-    is_rate = unit.endswith("/s")
-    ratio, low = paired_ratio(ours, peer) if is_rate else paired_ratio(peer, ours)
+    is_more_better = unit.endswith("/s") or unit.startswith("%")
+    ratio, low = paired_ratio(ours, peer) if is_more_better else paired_ratio(peer, ours)
     return {
         "work": work,
         "ours": round(statistics.median(ours), 3),

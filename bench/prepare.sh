@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets the peers of `./dev bench vision|ingest` into the cache, each through its ordinary client; once.
+# Gets the peers of `./dev bench vision|cameras|ingest` into the cache, each through its ordinary client; once.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/lib.sh"
 
@@ -37,6 +37,8 @@ prepare_ingest() { # options of the benchmark
   GOBIN=$folder/nats go install "github.com/nats-io/nats-server/v2@v$nats_version" ||
     fail 5 "nats-server $nats_version could not be built." "It needs Go 1.24 or newer and the network."
 }
+
+prepare_cameras() { prepare_vision; }
 
 mkdir -p "$folder"
 "prepare_$1" "${@:2}"

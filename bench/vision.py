@@ -29,6 +29,8 @@ WARM_UP_PICTURES = 4
 WORKS = [
     ("vision.whole", "ours whole", "opencv", "python whole", "film file to boxes: both sides decode, prepare, run, read"),
     ("vision.frame", "ours frame", "opencv", "python frame", "decoded picture (ours yuv420, peer's BGR) to boxes"),
+    ("vision.whole.int8", "ours-int8 frame", "opencv", "python frame",
+     "decoded picture to boxes; ours with the network in 8 bits under a gate of accuracy, the peer in float32"),
     ("vision.overhead", "ours frame", "bare-run", "ours bare", "decoded picture to boxes through the executor; bare: run"),
     ("vision.overhead", "ours frame", "python-bare-run", "python bare", "the same; bare: session.run of Python's runtime"),
     ("vision.chain", "ours chain", "bare-run", "ours bare", "every stage of the example: detect, track, zone, line"),
@@ -130,6 +132,7 @@ class Work:
     def show(self, output, engines, options, cores):
         about = {
             "what": self.what,
+            **({"agreement": options.agreement} if self.side == "ours-int8" else {}),
             "threads": options.threads,
             "cores_used": len(cores),
             "spinning": False,
@@ -219,6 +222,28 @@ def measure_memory(options, commands, model, film, cores, output):
     output.show(figures.result(name, ours, "MB", "python-opencv", peer, about))
 
 
+AGREE_MIN = 0.97
+CALIBRATION_STEP = 4  # Every fourth picture of the film: neighbours are nearly the same.
+
+
+def make_small_model(options, model, film, folder):
+    """The model in 8 bits, calibrated on the film; returns its folder and how it agrees with the float32 one on pictures
+    that were not used for anything else. `verge model quantize` refuses when that is not enough: AGREE_MIN is what this network
+    reaches where 8-bit weights have 7 bits (no VNNI)."""
+    pictures, small = folder / "film", folder / "people-int8"
+    if not pictures.exists():
+        pictures.mkdir(parents=True)
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", film, "-vf", f"select=not(mod(n\\,{CALIBRATION_STEP}))", "-vsync", "0",
+                        "-q:v", "1", "-pix_fmt", "yuvj420p", pictures / "%04d.jpg"], check=True)
+    shutil.rmtree(small, ignore_errors=True)
+    quantized = subprocess.run([options.bin / "verge", "model", "quantize", model, "--calibration", pictures, "--out", small,
+                                "--agree", str(AGREE_MIN), "-o", "json"], stdout=subprocess.PIPE, text=True)
+    if quantized.returncode != 0:
+        raise SystemExit(f"bench: verge model quantize refused: {quantized.stdout.strip()}")
+    said = json.loads(quantized.stdout)
+    return small, {key: said[key] for key in ("judged", "float_answers", "found_again", "precision", "layers", "float_layers")}
+
+
 def make_vectors(folder):
     """Files of 16,000 rows and 784 queries for each kind of data, by numpy of the peers."""
     if not (folder / "patches.queries").exists():
@@ -251,7 +276,7 @@ def main():
     pictures = make_pictures(folder / "pictures", film)
     every = os.sched_getaffinity(0)
 
-    def ours(threads):
+    def ours(threads, model=model):
         return [
             options.bin / "verge-bench-vision",
             *("--model", model, "--film", film, "--threads", str(threads)),
@@ -261,8 +286,12 @@ def main():
     def python(threads):
         return [folder / "venv/bin/python", ROOT / "bench/peers/vision_loop.py", model, film, str(threads)]
 
+    small = model
+    if options.only in (None, "vision.whole.int8"):
+        small, options.agreement = make_small_model(options, model, film, folder / "quantized")
     commands = {
         "ours": ours(options.threads),
+        "ours-int8": ours(options.threads, small),
         "python": python(options.threads),
         "ours-all": ours(len(every)),
         "python-default": python(0),

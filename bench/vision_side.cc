@@ -209,8 +209,10 @@ class Bare {
  public:
   static Result<std::unique_ptr<Bare>> make(const Settings& settings, const pipeline::Frame& frame) {
     auto bare = std::make_unique<Bare>();
-    VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, {.threads = settings.threads}));
-    VERGE_TRY(bare->detector_, vision::Detector::make(std::move(model), {.labels = {"person"}}));
+    // The same session as the stages': opened with the same wish.
+    VERGE_TRY(models::ChosenModel chosen,
+              models::open_model(settings.model, inference::EngineWish{.threads = settings.threads}));
+    VERGE_TRY(bare->detector_, vision::Detector::make(std::move(chosen.model), {.labels = {"person"}}));
     VERGE_TRY(const auto found, bare->detector_->detect(frame));  // Leaves the picture in the input.
     return bare;
   }

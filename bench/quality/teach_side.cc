@@ -1,13 +1,15 @@
 // bench/quality/teach_side.cc -- our side of the quality benchmarks of what `verge train vision` teaches from pictures.
 //
-//   verge-bench-teach anomaly --network DIR --model DIR PICTURE...   teaches from good pictures, writes the model
-//   folder verge-bench-teach look --model DIR PICTURE...                    one JSON line per picture: its value and
-//   its boxes
+//   verge-bench-teach anomaly --network DIR --model DIR PICTURE...   teaches from good pictures
+//   verge-bench-teach look --model DIR PICTURE...                    one JSON line per picture: value and boxes
 //   verge-bench-teach pairs                                          template defects; see judge_pairs()
+//   verge-bench-teach compare                                        processor time of one look of the stage compare
 //
 // With the library's default settings, as a user gets them.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 
@@ -16,8 +18,10 @@
 #include "base/json.h"
 #include "connectors/camera/film.h"
 #include "vision/anomaly.h"
+#include "vision/compare.h"
 #include "vision/teach/anomaly.h"
-#include "vision/teach/template_defects.h"
+#include "vision/teach/defect_filter.h"
+#include "vision/teach/template_graph.h"
 
 namespace verge::bench {
 namespace {
@@ -130,6 +134,60 @@ Status judge_pairs() {
   return Done{};
 }
 
+/// Bars and pads that lie `across` pixels to the right; a filter's worth of work when there is a gap.
+vision::GreyPicture drawn_part(int width, int height, int across, bool has_gap) {
+  vision::GreyPicture picture{width, height, {}};
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const int u = x - across, noise = (x * 31 + y * 17 + x * y) % 7;
+      const bool is_bar = u / 24 % 3 == 0 && y / 40 % 4 != u / 96 % 4;
+      const bool is_gap = has_gap && y > height / 2 && y < height / 2 + 12 && u > width / 3 && u < width / 2;
+      picture.values.push_back(static_cast<std::uint8_t>((is_bar && !is_gap ? 190 : 60) + noise));
+    }
+  }
+  return picture;
+}
+
+/// JSON lines: milliseconds of this thread's and the engine's processor time, median of 15 looks.
+Status time_compare() {
+  for (const auto& [width, height] : {std::pair{640, 480}, std::pair{1000, 1000}}) {
+    VERGE_TRY(const auto inspector, vision::TemplateInspector::make(std::vector{drawn_part(width, height, 0, false)}));
+    VERGE_TRY(const auto graph, vision::template_graph(inspector.pictures(), inspector.options().shift));
+    models::LoadedModel model;
+    model.card.picture = models::PictureInput{};
+    model.card.picture->width = width;
+    model.card.picture->height = height;
+    model.card.picture->colours = models::ColourOrder::grey;
+    model.card.picture->mean = {0};
+    model.card.picture->deviation = {1};
+    model.card.picture->fit = models::PictureFit::stretch;
+    model.card.head = {{"kind", "template"}};
+    VERGE_TRY(model.session, inference::load_onnx_bytes(models::to_bytes(graph)));
+    VERGE_TRY(const auto comparer, vision::TemplateComparer::make(std::move(model), {}));
+    for (const bool has_gap : {false, true}) {
+      const auto part = drawn_part(width, height, 5, has_gap);
+      pipeline::Frame frame;
+      frame.format = pipeline::PixelFormat::gray8;
+      frame.width = width;
+      frame.height = height;
+      frame.planes[0] = part.values.data();
+      frame.strides[0] = width;
+      std::vector<double> times;
+      std::string said;
+      for (int run = 0; run < 15; ++run) {
+        const auto begun = std::clock();
+        VERGE_TRY(const auto seen, comparer->look(frame));
+        times.push_back(1000.0 * static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC);
+        said = seen.attribute.name;
+      }
+      std::ranges::sort(times);
+      std::cout << to_text(Json{{"width", width}, {"height", height}, {"says", said}, {"processor_ms", times[7]}})
+                << std::endl;
+    }
+  }
+  return Done{};
+}
+
 int main_of(int count, char** words) {
   TeachSettings settings;
   CLI::App app{"Our side of the quality benchmarks of teaching.", "verge-bench-teach"};
@@ -142,8 +200,12 @@ int main_of(int count, char** words) {
     command->add_option("pictures", settings.pictures)->required();
   }
   auto* pairs = app.add_subcommand("pairs", "Finds template defects of the pairs on the standard input");
+  auto* compare = app.add_subcommand("compare", "Processor time of one look of the stage compare");
   CLI11_PARSE(app, count, words);
-  const Status done = *pairs ? judge_pairs() : *teach ? teach_model(settings) : look_at(settings);
+  const Status done = *compare ? time_compare()
+                      : *pairs ? judge_pairs()
+                      : *teach ? teach_model(settings)
+                               : look_at(settings);
   if (done) return 0;
   std::cerr << "verge-bench-teach: " << done.error().message << '\n';
   return exit_code_of(done.error().code);
