@@ -21,9 +21,15 @@ std::int64_t microseconds(double seconds) { return std::llround(seconds * 1e6); 
 
 /// What the stage adds to the logic's options.
 struct Telling {
-  std::string type = "rule.fired", severity = "warning", explanation;
+  std::string type = "rule.fired", severity = "warning", explanation, when;
   bool tells_end = false;
 };
+
+/// "no helmet" becomes "No helmet."
+std::string sentence_of(std::string name) {
+  if (!name.empty() && name[0] >= 'a' && name[0] <= 'z') name[0] = static_cast<char>(name[0] - 'a' + 'A');
+  return name + ".";
+}
 
 class RuleStage final : public pipeline::Stage {
  public:
@@ -68,7 +74,7 @@ class RuleStage final : public pipeline::Stage {
     event.severity = change.is_end ? "info" : telling_.severity;
     event.explanation =
         change.is_end ? fmt::format("Over after {:.1f} s: {}", for_s, telling_.explanation) : telling_.explanation;
-    event.extension_json = to_text(Json{{"for_s", for_s}, {"take", scene.frame->take}});
+    event.extension_json = to_text(Json{{"for_s", for_s}, {"take", scene.frame->take}, {"when", telling_.when}});
     return event;
   }
 
@@ -155,7 +161,8 @@ Result<std::unique_ptr<pipeline::Stage>> make_rule(const Json& options, const pi
   telling.severity = options["severity"].get<std::string>();
   telling.tells_end = options["tells_end"].get<bool>();
   telling.explanation = options.value("explanation", std::string());
-  if (telling.explanation.empty()) telling.explanation = fmt::format("{}: {}", rule.options.name, rule.when.text());
+  if (telling.explanation.empty()) telling.explanation = sentence_of(rule.options.name);
+  telling.when = rule.when.text();
   VERGE_TRY(EvidenceWish wish, EvidenceWish::read(options, context));
   return std::unique_ptr<pipeline::Stage>(std::make_unique<RuleStage>(std::move(rule.when), std::move(rule.options),
                                                                       std::move(telling), std::move(wish), context));
@@ -260,7 +267,7 @@ pipeline::Kind<pipeline::Stage> rule_kind() {
            {"emit", "text", "Type of the event.", telling.type},
            {"severity", "text", "info, warning or alarm.", telling.severity},
            {"tells_end", "flag", "Another event, TYPE.ended with the duration, when it is over.", telling.tells_end},
-           {"explanation", "text", "A sentence for people; default: name and condition.", nullptr}}),
+           {"explanation", "text", "A sentence for people; default: the name as one.", nullptr}}),
       .make = make_rule,
       .provide = [](const Json& options,
                     pipeline::Provided& provided) { provided.emplace("rule", options["name"].get<std::string>()); },

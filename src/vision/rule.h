@@ -11,7 +11,7 @@
 //   - rule: {name: left behind, when: "label = 'suitcase' AND still_s > 60 AND (near.person ?? 1) > 0.3"}
 //   - rule: {name: night visitor, when: "label = 'person'", schedule: {from: "22:00", to: "06:00"}, cool_down_s: 300}
 //
-// Event: type `emit` (at its end: `emit`.ended, with its duration), rule `name`; extension {"for_s", "take"}.
+// Event: type `emit` (at its end: `emit`.ended, with its duration), rule `name`; extension {"for_s", "take", "when"}.
 // Threads: a RuleLogic is used by one thread at a time.
 #pragma once
 

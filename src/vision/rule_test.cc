@@ -459,7 +459,8 @@ TEST(RuleStage, TellsTheEventAndMarksTheScene) {
   EXPECT_EQ(events[0].rule, "intrusion");
   EXPECT_EQ(events[0].severity, "alarm");
   EXPECT_EQ(events[0].track, "1");
-  EXPECT_EQ(events[0].explanation, "intrusion: zone.press");
+  EXPECT_EQ(events[0].explanation, "Intrusion.");
+  EXPECT_EQ((*parse_json(events[0].extension_json))["when"], "zone.press");
   EXPECT_EQ(events[1].type, "safety.intrusion.ended");
   EXPECT_EQ(events[1].duration_us, kRuleStep);
 }
