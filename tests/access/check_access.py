@@ -28,7 +28,7 @@ class Door:
 
     def run(self, *words, shell=None):
         return subprocess.run(shell or words, shell=shell is not None, cwd=self.folder, env=self.environment, capture_output=True, text=True,
-                              timeout=200)
+                              timeout=900)
 
     def check(self, what, is_right, why=""):
         return self.verdicts.check(what, is_right, why)
@@ -37,7 +37,7 @@ class Door:
         maker = ROOT / "examples" / "access_control" / "make_visitor.py"
         making = [subprocess.Popen([sys.executable, maker, self.portrait, self.folder / name, *more])
                   for name, more in (("pictures", []), ("photograph", ["--photograph"]))]
-        made = [each.wait(timeout=200) == 0 for each in making]
+        made = [each.wait(timeout=900) == 0 for each in making]
         (self.folder / "still").mkdir()
         for at in range(5):
             shutil.copy(self.portrait, self.folder / "still" / f"{at}.png")

@@ -45,12 +45,12 @@ class Peer:
             resource = f"localhost/devices/{device}" + (f"/modules/{module}" if module else "")
             self.topic = f"devices/{device}" + (f"/modules/{module}" if module else "") + "/messages/events/"
             self.send(connect_packet(identity, f"localhost/{identity}/?{API}", sign(resource, key)))
-            first, body = self.read(10)
+            first, body = self.read(40)
             self.code = body[1] if first == 0x20 else None
 
     def send(self, data):
         try:
-            self.socket.settimeout(10)
+            self.socket.settimeout(40)
             self.socket.sendall(data)
         except (OSError, ssl.SSLError):
             self.is_closed = True
@@ -76,14 +76,14 @@ class Peer:
             self.buffer += piece
         return None, None
 
-    def closes(self, seconds=15):
+    def closes(self, seconds=60):
         """True when the other side ends the connection."""
         end = time.monotonic() + seconds
         while not self.is_closed and time.monotonic() < end:
             self.read(0.2)
         return self.is_closed
 
-    def publish(self, body, identifier=1, properties="", seconds=10):
+    def publish(self, body, identifier=1, properties="", seconds=40):
         """True when the other side acknowledged it."""
         self.send(packet(0x32, mqtt_text(self.topic + properties) + struct.pack(">H", identifier) + body))
         end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ class Peer:
                 return True
         return False
 
-    def say(self, number, seconds=10, padding=0):
+    def say(self, number, seconds=40, padding=0):
         """Publishes {"n": number}, numbered for the hub's ledger when we are a plain device."""
         properties = "" if "/modules/" in self.topic else f"verge-epoch=e&verge-seq={number}"
         body = json.dumps({"n": number, "padding": "x" * padding}).encode()

@@ -38,7 +38,7 @@ sinks:
 
 
 def run(programs, folder, *words, environment=None):
-    answer = subprocess.run([str(programs / words[0]), *words[1:]], cwd=folder, capture_output=True, text=True, timeout=120,
+    answer = subprocess.run([str(programs / words[0]), *words[1:]], cwd=folder, capture_output=True, text=True, timeout=600,
                             errors="replace", env={**os.environ, "VERGE_HOME": str(folder / "home"), **(environment or {})})
     return answer.returncode, answer.stdout, answer.stderr
 

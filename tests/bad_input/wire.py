@@ -62,10 +62,10 @@ def nonsense_after_connect(identity):
 def plain_bytes_to_tls(verdicts, where, host, port, healthy):
     for name, data in (("HTTP without TLS", b"GET / HTTP/1.0\r\n\r\n"), ("noise without TLS", random.Random(3).randbytes(2000)),
                        ("nothing, then the end", b"")):
-        link = socket.create_connection((host, port), 10)
+        link = socket.create_connection((host, port), 40)
         link.sendall(data)
         link.shutdown(socket.SHUT_WR)
-        link.settimeout(20)
+        link.settimeout(60)
         try:
             while link.recv(4096):
                 pass
@@ -106,7 +106,7 @@ def wrong_proofs(verdicts, where, host, port, identity, key):
             ("a signature for another resource", identity, user, sign("localhost/devices/other", key))):
         link = Peer(host, port)
         link.send(peer.connect_packet(client, login, password))
-        first, body = link.read(10)
+        first, body = link.read(40)
         verdicts.check(f"{where}: {name} is refused", first == 0x20 and body[1] in (4, 5) and link.closes(),
                        f"CONNACK {body[1] if body else None}")
         link.close()
@@ -115,15 +115,15 @@ def wrong_proofs(verdicts, where, host, port, identity, key):
 def message_sizes(verdicts, where, host, port, identity, key, stored, healthy):
     before = stored()
     link = Peer(host, port, identity, key)
-    is_acknowledged = link.publish(b"x" * 300_000, seconds=10)
+    is_acknowledged = link.publish(b"x" * 300_000)
     verdicts.check(f"{where}: 300 KB ends the connection unacknowledged, as Azure does",
                    not is_acknowledged and link.closes() and healthy())
     link = Peer(host, port, identity, key)
     verdicts.check(f"{where}: one byte above 256 KiB too",
-                   not link.publish(b"x" * (MESSAGE_BYTES_MAX + 1), seconds=10) and link.closes())
+                   not link.publish(b"x" * (MESSAGE_BYTES_MAX + 1)) and link.closes())
     link = Peer(host, port, identity, key)
     verdicts.check(f"{where}: the connection after it works, and 256 KiB are taken",
-                   link.code == 0 and link.publish(b"x" * MESSAGE_BYTES_MAX, seconds=20))
+                   link.code == 0 and link.publish(b"x" * MESSAGE_BYTES_MAX))
     verdicts.check(f"{where}: only that one is stored", until(lambda: stored() == before + 1), f"{stored() - before}")
     link.close()
 
@@ -138,7 +138,7 @@ def bad_manifests(verdicts, hub, module):
                     hub.reported("edge", where)["lastDesiredStatus"], 20)
         verdicts.check(f"agent: {name} is reported by {where} with 400", status in (200, 204) and bad,
                        (bad or {}).get("description", "")[:140])
-        verdicts.check(f"agent: after {name} messages flow", module.say(900 + len(name), 10))
+        verdicts.check(f"agent: after {name} messages flow", module.say(900 + len(name)))
         hub.deploy("edge", peer.manifest())
         good = until(lambda: hub.reported("edge", where)["lastDesiredStatus"]["code"] == 200, 20)
         verdicts.check(f"agent: the sound manifest after {name} counts", good)
@@ -222,7 +222,7 @@ def main():
             said = until(refusal, 20)
             verdicts.check("agent: with a wrong key it says so and goes on", said and agent.is_running(), (said or "")[:220])
             checked = subprocess.run([str(programs / "verge"), "device", "list", "--connection", str(write_wrong_key(hub, work))],
-                                     capture_output=True, text=True, timeout=30)
+                                     capture_output=True, text=True, timeout=120)
             verdicts.check("verge: a wrong key is said, exit code 2", checked.returncode == 2 and "401" in checked.stderr or
                            "nauthorized" in checked.stderr, f"{checked.returncode} {checked.stderr.strip()[:200]}")
         finally:

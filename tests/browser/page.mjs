@@ -24,7 +24,7 @@ const families = ["vision", "audio", "telemetry"];
 const poll_ms = 250;
 
 function readArguments(words) {
-  const options = {chromium: "/usr/bin/chromium", wait: "60", screenshots: ""};
+  const options = {chromium: "/usr/bin/chromium", wait: "180", screenshots: ""};
   const rest = [];
   for (let index = 0; index < words.length; index++) {
     const name = words[index].replace(/^--/, "");
@@ -85,6 +85,7 @@ async function newPage(size, scheme) {
     ignoreHTTPSErrors: true,
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(options.wait_ms);
   page.on("pageerror", error => faults.push(`script: ${error.message}`));
   // On purpose: who is logged in is asked, a wrong password tried (401), and a twin saved that has moved on (412).
   page.on(
@@ -104,7 +105,7 @@ async function logIn(page) {
   await page.fill("#login [name=user]", options.user);
   await page.fill("#login [name=password]", password);
   await page.click("#login button");
-  await page.waitForSelector("body[data-session=in]", {timeout: 15_000});
+  await page.waitForSelector("body[data-session=in]", {timeout: options.wait_ms});
 }
 
 const get = async (context, address) => (await context.request.get(options.base + address)).json();
@@ -146,7 +147,7 @@ async function findSwitch(page) {
     const panel = tiles.nth(index).locator("details.controls");
     if (!(await panel.evaluate(element => element.open))) await panel.locator("summary").click();
     const form = panel.locator("form.method:has(.choices)").first();
-    const found = await form.waitFor({timeout: 10_000}).then(
+    const found = await form.waitFor({timeout: 30_000}).then(
       () => true,
       () => false
     );
@@ -158,7 +159,7 @@ async function findSwitch(page) {
 async function apply(form, index) {
   await form.locator(".segments label").nth(index).click();
   await form.locator("button.primary").click();
-  await form.locator(".method-answer .state.good").waitFor({timeout: 35_000});
+  await form.locator(".method-answer .state.good").waitFor({timeout: options.wait_ms});
   return form.locator(".segments input").nth(index).getAttribute("value");
 }
 
@@ -229,8 +230,7 @@ async function drive() {
       async () => {
         const words = await page.locator(".event-row .state").allInnerTexts();
         return words.length > 0 && words.every(word => word.includes("alarm"));
-      },
-      15_000
+      }
     );
     await page.locator(".event-row").first().click();
     const event = JSON.parse(await page.locator(".drawer pre.json").innerText());

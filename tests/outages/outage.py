@@ -39,7 +39,7 @@ class Machine:
         self.ledgers.chmod(0o777)
 
     def verge(self, *arguments):
-        return self.namespace.call(self.programs / "verge", *arguments, env=self.environment, timeout=300)
+        return self.namespace.call(self.programs / "verge", *arguments, env=self.environment, timeout=900)
 
     def check_engine(self):
         machine = json.loads((self.home / "machine.json").read_text())
@@ -71,7 +71,7 @@ class Machine:
 
     def down(self):
         subprocess.run(self.namespace.command(self.programs / "verge", "down"), env=self.environment,
-                       capture_output=True, timeout=180)
+                       capture_output=True, timeout=600)
 
 
 def manifest(modules, image, ledgers, rate_hz):

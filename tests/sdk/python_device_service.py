@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 
-WAIT_S = 20
+WAIT_S = 80
 
 
 def read_connection(path):
@@ -48,7 +48,7 @@ def wait_for(condition, seconds=WAIT_S):
     return None
 
 
-def run_steps(steps, seconds=180):
+def run_steps(steps, seconds=600):
     """Runs `steps()` and ends the program: with 0, or with 1 after a failed step, an exception, or `seconds`."""
     def give_up():
         print(f"FAIL all steps end within {seconds} s", flush=True)
@@ -86,7 +86,7 @@ class Service:
         self.session.verify = connection["ca_pem_file"]
 
     def events(self, device, module=""):
-        answer = self.session.get(f"{self.base}/api/v1/events", params={"device": device, "module": module}, timeout=10)
+        answer = self.session.get(f"{self.base}/api/v1/events", params={"device": device, "module": module}, timeout=60)
         answer.raise_for_status()
         return answer.json()["events"]
 
@@ -186,10 +186,17 @@ def check_method(service, device, client):
     def answer(request):
         client.send_method_response(MethodResponse.create_from_method_request(request, 207, {"name": request.name, "got": request.payload}))
 
+    def call_once_it_listens():  # The SDK subscribes in the background.
+        try:
+            return service.registry.invoke_device_method(device, call)
+        except HttpOperationError as error:
+            if error.response.status_code != 404:
+                raise
+            return None
+
     client.on_method_request_received = answer
-    time.sleep(0.5)  # The SDK subscribes in the background.
-    call = CloudToDeviceMethod(method_name="tap", payload={"times": 2}, response_timeout_in_seconds=10)
-    result = service.registry.invoke_device_method(device, call)
+    call = CloudToDeviceMethod(method_name="tap", payload={"times": 2}, response_timeout_in_seconds=60)
+    result = wait_for(call_once_it_listens)
     check("method: status and payload come back", result.status == 207 and result.payload == {"name": "tap", "got": {"times": 2}}, result)
     result = service.registry.invoke_device_method(device, CloudToDeviceMethod(method_name="bare"))
     check("method: without a payload", result.payload in ({"name": "bare", "got": None}, {"name": "bare", "got": ""}), result.payload)

@@ -71,7 +71,7 @@ def with_module(agent, hub, image):
 def last_words(service, device):
     from azure.iot.hub.models import CloudToDeviceMethod
     wanted = {"schemaVersion": "1.0", "items": [{"id": MODULE, "filter": {"tail": 20}}], "encoding": "none"}
-    call = CloudToDeviceMethod(method_name="GetModuleLogs", payload=wanted, response_timeout_in_seconds=10)
+    call = CloudToDeviceMethod(method_name="GetModuleLogs", payload=wanted, response_timeout_in_seconds=60)
     return "no event of the module, which says: " + str(
         service.registry.invoke_device_module_method(device, "$edgeAgent", call).payload)
 
@@ -101,7 +101,7 @@ def check_twin(service, device):
 
 def check_method(service, device):
     from azure.iot.hub.models import CloudToDeviceMethod
-    call = CloudToDeviceMethod(method_name="tap", payload={"times": 2}, response_timeout_in_seconds=10)
+    call = CloudToDeviceMethod(method_name="tap", payload={"times": 2}, response_timeout_in_seconds=60)
     result = service.registry.invoke_device_module_method(device, MODULE, call)
     check("module: a direct method is answered", result.status == 207 and result.payload == {"name": "tap", "got": {"times": 2}},
           result)
@@ -118,7 +118,7 @@ def run(connection, device):
     try:
         new_agent, new_hub = with_module(agent, hub, image)
         deployment.apply(new_agent, new_hub, {MODULE: {"properties.desired": {"speed": 1}}})
-        runs = wait_for(lambda: deployment.reported_modules().get(MODULE, {}).get("runtimeStatus") == "running", 60)
+        runs = wait_for(lambda: deployment.reported_modules().get(MODULE, {}).get("runtimeStatus") == "running", 240)
         check("module: the agent runs it", runs, deployment.reported_modules().get(MODULE))
         check_message(service, device)
         print(f"     {time.monotonic() - begin:.1f} s from the manifest to the message; the image has {size >> 10} KiB")
@@ -126,7 +126,7 @@ def run(connection, device):
         check_method(service, device)
     finally:
         deployment.apply(agent, hub)
-    gone = wait_for(lambda: MODULE not in deployment.reported_modules(), 60)
+    gone = wait_for(lambda: MODULE not in deployment.reported_modules(), 240)
     check("module: without it in the manifest it is removed", gone, deployment.reported_modules())
     after = {name: module.get("lastStartTimeUtc") for name, module in deployment.reported_modules().items()}
     check("module: the others were left alone", after == others, (others, after))

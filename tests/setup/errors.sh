@@ -79,9 +79,9 @@ case_of "no network" 5 "could not download alsa-utils" "nothing was changed"
 cat >"$work/case.sh" <<CASE
 python3 -c 'import socket, time
 listener = socket.create_server(("127.0.0.1", 8080))
-time.sleep(60)' &
+time.sleep(600)' &
 other=\$!
-for _ in \$(seq 50); do grep -q ':1F90 ' /proc/net/tcp && break; sleep 0.1; done
+for _ in \$(seq 600); do grep -q ':1F90 ' /proc/net/tcp && break; sleep 0.1; done
 VERGE_HOME=$work/home $bin/verge up --solution $root/examples/first_light
 code=\$?
 kill \$other

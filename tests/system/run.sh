@@ -12,6 +12,7 @@ cd "$root" || exit 5
 
 passed=0
 failed=0
+slowness=3 # How much slower than ours a machine may be; limits below are for ours, and cost time only on a failure.
 work=$(mktemp -d /tmp/verge-system.XXXXXX)
 export VERGE_HOME=$work/home
 verge=$(cd "${VERGE_BIN:-$root/build/release/bin}" 2>/dev/null && pwd)/verge
@@ -59,11 +60,11 @@ trim() { sed 's/^ *//' <<<"$1"; }
 
 # Programs in the namespace are ended when they take too long; functions of this file bound their own.
 run_within() { # seconds, command…
-  if [ "$2" = inside ]; then inside timeout --kill-after=10 "$1" "${@:3}"; else "${@:2}"; fi
+  if [ "$2" = inside ]; then inside timeout --kill-after=10 $(($1 * slowness)) "${@:3}"; else "${@:2}"; fi
 }
 
 explain() { # exit code, limit, log
-  if [ "$1" = 124 ]; then printf '        it took more than %s s\n' "$2"; else printf '        it ended with %s\n' "$1"; fi
+  if [ "$1" = 124 ]; then printf '        it took more than %s s\n' $(($2 * slowness)); else printf '        it ended with %s\n' "$1"; fi
   tail -n 40 "$3" | sed 's/^/        /'
 }
 
@@ -111,7 +112,7 @@ device_name() { inside "$verge" device list -o json | python3 -c 'import json, s
 # The programs and containers of the first start are the ones that run after the second.
 second_up_adopts() {
   local before after
-  before=$(running) && inside timeout 60 "$verge" up --solution "$root/examples/first_light" --quiet && after=$(running) || return 1
+  before=$(running) && inside timeout $((60 * slowness)) "$verge" up --solution "$root/examples/first_light" --quiet && after=$(running) || return 1
   [ "$before" = "$after" ] || {
     diff <(echo "$before") <(echo "$after")
     return 1
@@ -132,7 +133,7 @@ examples_are_sound() {
 
 solution_speaks() { # folder in examples/, type of event
   inside "$verge" up --solution "$root/examples/$1" --quiet || return 1
-  local end=$((SECONDS + 90))
+  local end=$((SECONDS + 90 * slowness))
   until inside "$verge" message list --family vision -n 100 -o json | grep -q "\"type\": *\"$2\""; do
     [ $SECONDS -lt $end ] || { echo "no event $2" && return 1; }
     sleep 1
@@ -141,7 +142,7 @@ solution_speaks() { # folder in examples/, type of event
 
 # Of workplace_safety, which runs: an intrusion's picture comes here with its digest; its clip, which shows people, does not.
 evidence_comes() {
-  local end=$((SECONDS + 90)) files picture='' clip='' device
+  local end=$((SECONDS + 90 * slowness)) files picture='' clip='' device
   device=$(inside "$verge" device list -o json | grep -m 1 -o '"id": *"[^"]*"' | cut -d'"' -f4)
   until [ -n "$picture" ] && [ -n "$clip" ]; do
     [ $SECONDS -lt $end ] || { echo "no picture and clip; there is: $files" && return 1; }
@@ -160,7 +161,7 @@ evidence_comes() {
 
 # Of shelf_void, which runs: pictures of one place, by label, when somebody asks.
 pictures_are_kept() {
-  local end=$((SECONDS + 50))
+  local end=$((SECONDS + 50 * slowness))
   inside "$verge" method call "$(device_name)" vision save '{"label": "probe", "count": 3, "every_s": 0.5, "only": "shelf_2"}' || return 1
   until [ "$(find "$VERGE_HOME/engine/volumes" -path '*/probe/*-shelf_2.jpg' | wc -l)" = 3 ]; do
     [ $SECONDS -lt $end ] || { find "$VERGE_HOME/engine/volumes" -name '*.jpg' && return 1; }
@@ -169,7 +170,7 @@ pictures_are_kept() {
 }
 
 nothing_is_left() {
-  inside timeout 90 "$verge" down || return 1
+  inside timeout $((90 * slowness)) "$verge" down || return 1
   local left=0
   if pgrep -af "$VERGE_HOME"; then left=1 && echo "these processes are left"; fi
   if grep "$VERGE_HOME" /proc/self/mounts; then left=1 && echo "these mounts are left"; fi

@@ -122,7 +122,7 @@ class Teaching:
 
     def run(self, *words, shell=None):
         return subprocess.run(shell or words, shell=shell is not None, cwd=self.folder, env=self.environment,
-                              capture_output=True, text=True, timeout=300)
+                              capture_output=True, text=True, timeout=1200)
 
     def digest(self, model):
         return [hashlib.sha256((self.folder / model / name).read_bytes()).hexdigest()
@@ -263,7 +263,7 @@ class Teaching:
                                 f"{done.returncode}: {done.stderr[-300:]}")
         without = dict(self.environment, VERGE_ONNXRUNTIME="/nowhere.so")
         done = subprocess.run(["verge", "train", "vision", "noise", "--out", "o"], cwd=self.folder, env=without,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=600)
         self.verdicts.check("no ONNX Runtime is told with the next step", "tools/fetch.sh" in done.stderr, done.stderr[-300:])
 
 
