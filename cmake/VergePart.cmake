@@ -67,7 +67,7 @@ function(verge_part name)
       string(REGEX REPLACE "_test\\.cc$" "" short ${test})
       string(REPLACE "/" "." short ${short})
       add_test(NAME ${name}.${short} COMMAND ${name}_tests --gtest_filter=${suites})
-      set_tests_properties(${name}.${short} PROPERTIES LABELS "unit" TIMEOUT 120
+      set_tests_properties(${name}.${short} PROPERTIES LABELS "unit" TIMEOUT 900
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     endforeach()
   endif()

@@ -16,7 +16,7 @@ std::string openssl(const std::filesystem::path& folder, std::vector<std::string
   options.arguments = std::move(arguments);
   options.arguments.insert(options.arguments.begin(), "openssl");
   options.folder = folder;
-  const auto result = run_process(options, std::chrono::seconds(5));
+  const auto result = run_process(options, std::chrono::seconds(60));
   return result ? result->output : "";
 }
 

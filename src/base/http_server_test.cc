@@ -273,16 +273,16 @@ TEST(HttpServer, StatusesWithoutABodyAndForgedHeaders) {
 TEST(HttpServer, SlowClientsAndSlowHandlersAreCutOff) {
   std::vector<Respond> never;
   Site site([&](const HttpRequest&, Respond respond) { never.push_back(std::move(respond)); },
-            {.idle = milliseconds(300),
-             .request = milliseconds(300),
-             .answer = milliseconds(300),
-             .progress = milliseconds(300)});
+            {.idle = milliseconds(800),
+             .request = milliseconds(800),
+             .answer = milliseconds(800),
+             .progress = milliseconds(800)});
   RawClient idle(site.loop, site.port);
   RawClient half_head(site.loop, site.port);
+  half_head.send("GET / HTTP/1.1\r\n");  // At once: the idle ones are cut off, too.
   RawClient half_body(site.loop, site.port);
-  RawClient unanswered(site.loop, site.port);
-  half_head.send("GET / HTTP/1.1\r\n");
   half_body.send("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
+  RawClient unanswered(site.loop, site.port);
   unanswered.send("GET / HTTP/1.1\r\n\r\n");
   EXPECT_TRUE(idle.is_closed());
   EXPECT_EQ(idle.heard(), "");

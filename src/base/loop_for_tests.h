@@ -10,7 +10,7 @@ namespace verge {
 
 /// Runs the loop until `condition` holds; false when it does not within `timeout`.
 inline bool run_until(Loop& loop, const std::function<bool()>& condition,
-                      std::chrono::milliseconds timeout = std::chrono::seconds(20)) {
+                      std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;

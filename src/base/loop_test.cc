@@ -113,7 +113,7 @@ TEST(Loop, SignalsArrive) {
   int got = 0;
   loop.on_signal([&](int signal) { got = signal, loop.stop(); });
   loop.post([] { ::raise(SIGHUP); });
-  loop.run_for(milliseconds(2000));
+  loop.run_for(milliseconds(60'000));  // Ends with the signal.
   EXPECT_EQ(got, SIGHUP);
 }
 
@@ -130,6 +130,7 @@ TEST(Workers, RunJobsAndPostBack) {
 TEST(Workers, RefuseBeyondTheLimitAndDropWhatWaits) {
   std::atomic<bool> may_go = false;
   std::atomic<bool> has_begun = false;
+  std::atomic<bool> is_ending = false;
   std::atomic<int> ran = 0;
   std::thread releaser;
   {
@@ -143,9 +144,11 @@ TEST(Workers, RefuseBeyondTheLimitAndDropWhatWaits) {
     EXPECT_TRUE(workers.submit([&] { ++ran; }));
     EXPECT_EQ(workers.submit([&] { ++ran; }).error().code, ErrorCode::limit);
     releaser = std::thread([&] {
-      std::this_thread::sleep_for(milliseconds(20));  // let the destructor begin
+      while (!is_ending) std::this_thread::yield();
+      std::this_thread::sleep_for(milliseconds(300));  // The destructor has only its lock left to take.
       may_go = true;
     });
+    is_ending = true;
   }
   releaser.join();
   EXPECT_EQ(ran, 0);

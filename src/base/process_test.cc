@@ -15,6 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr milliseconds kPatience{60'000};  // Passes only on a failure; a machine may be slow.
+
 ProcessOptions shell(const std::string& script) {
   ProcessOptions options;
   options.arguments = {"sh", "-c", script};
@@ -31,37 +33,37 @@ TEST(RunProcess, CollectsOutputAndExitCode) {
   auto options = shell("echo out; echo err >&2; echo $VERGE_X; pwd; exit 3");
   options.environment["VERGE_X"] = "from us";
   options.folder = "/";
-  const auto result = run_process(options, milliseconds(3000));
+  const auto result = run_process(options, kPatience);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->exit_code, 3);
   EXPECT_EQ(result->output, "out\nerr\nfrom us\n/\n");
 }
 
 TEST(RunProcess, KilledBySignal) {
-  EXPECT_EQ(run_process(shell("kill -TERM $$"), milliseconds(3000))->exit_code, 128 + SIGTERM);
+  EXPECT_EQ(run_process(shell("kill -TERM $$"), kPatience)->exit_code, 128 + SIGTERM);
 }
 
 TEST(RunProcess, TimeoutKillsTheChildAndItsChildren) {
   const TemporaryFolder folder;
   const auto file = folder.path() / "pid";
-  const auto result = run_process(shell("sleep 60 & echo $! > " + file.string() + "; wait"), milliseconds(300));
+  const auto result = run_process(shell("sleep 60 & echo $! > " + file.string() + "; wait"), milliseconds(2000));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::timeout);
   const pid_t grandchild = std::stoi(*read_file(file));
-  for (int i = 0; i < 200 && is_alive(grandchild); ++i) std::this_thread::sleep_for(milliseconds(5));
+  for (int i = 0; i < 4000 && is_alive(grandchild); ++i) std::this_thread::sleep_for(milliseconds(5));
   EXPECT_FALSE(is_alive(grandchild));
 }
 
 TEST(RunProcess, DoesNotWaitForAGrandchildThatHoldsTheOutput) {
-  const auto start = std::chrono::steady_clock::now();
-  const auto result = run_process(shell("sleep 2 & echo done"), milliseconds(5000));
-  ASSERT_TRUE(result);
-  EXPECT_EQ(result->output, "done\n");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1500));
+  const auto result = run_process(shell("sleep 600 & echo $!"), kPatience);
+  ASSERT_TRUE(result) << "it waited for the sleep";
+  const pid_t grandchild = std::stoi(result->output);
+  EXPECT_TRUE(is_alive(grandchild));
+  ::kill(grandchild, SIGKILL);
 }
 
 TEST(RunProcess, OutputIsBounded) {
-  const auto result = run_process(shell("head -c 3000000 /dev/zero; exit 4"), milliseconds(5000));
+  const auto result = run_process(shell("head -c 3000000 /dev/zero; exit 4"), kPatience);
   ASSERT_TRUE(result);
   EXPECT_EQ(result->output.size(), 1U << 20U);
   EXPECT_EQ(result->exit_code, 4);
@@ -69,14 +71,14 @@ TEST(RunProcess, OutputIsBounded) {
 
 TEST(RunProcess, SaysWhatIsMissing) {
   ProcessOptions options;
-  EXPECT_EQ(run_process(options, milliseconds(100)).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(run_process(options, kPatience).error().code, ErrorCode::invalid_argument);
   options.arguments = {"no-such-program-anywhere"};
-  const auto result = run_process(options, milliseconds(100));
+  const auto result = run_process(options, kPatience);
   EXPECT_EQ(result.error().code, ErrorCode::not_found);
   EXPECT_NE(result.error().message.find("no-such-program-anywhere"), std::string::npos);
   options.arguments = {"sh"};
   options.folder = "/no/such/folder";
-  EXPECT_EQ(run_process(options, milliseconds(100)).error().code, ErrorCode::not_found);
+  EXPECT_EQ(run_process(options, kPatience).error().code, ErrorCode::not_found);
 }
 
 TEST(StartProcess, AppendsToItsLogFile) {
@@ -94,7 +96,7 @@ TEST(Alive, KnowsZombiesAndStrangers) {
   const auto ticks = process_start_ticks(child);
   EXPECT_GT(ticks, 0U);
   ::kill(child, SIGKILL);
-  for (int i = 0; i < 1000 && is_alive(child); ++i) std::this_thread::sleep_for(milliseconds(1));
+  for (int i = 0; i < 20'000 && is_alive(child); ++i) std::this_thread::sleep_for(milliseconds(1));
   EXPECT_FALSE(is_alive(child));  // a zombie now
   wait_for(child);
   EXPECT_FALSE(is_alive(child));

@@ -119,14 +119,14 @@ TEST_F(CommandLineTest, CompletionIsSoundBashAndKnowsTheCommands) {
   EXPECT_EQ(run({"completion"}), 0);
   const auto file = folder_.path() / "completion.bash";
   ASSERT_TRUE(write_file(file, output_));
-  const auto syntax = run_process({.arguments = {"bash", "-n", file.string()}}, std::chrono::seconds(5));
+  const auto syntax = run_process({.arguments = {"bash", "-n", file.string()}}, std::chrono::seconds(60));
   ASSERT_TRUE(syntax);
   EXPECT_EQ(syntax->exit_code, 0) << syntax->output;
   const auto words =
       run_process({.arguments = {"bash", "-c",
                                  "source " + file.string() +
                                      "; COMP_WORDS=(verge de); COMP_CWORD=1; _verge; echo \"${COMPREPLY[@]}\""}},
-                  std::chrono::seconds(5));
+                  std::chrono::seconds(60));
   ASSERT_TRUE(words);
   EXPECT_EQ(words->output, "deployment device\n");
 }

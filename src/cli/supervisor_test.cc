@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-bool wait_until(const std::function<bool()>& condition, milliseconds timeout = seconds(4)) {
+bool wait_until(const std::function<bool()>& condition, milliseconds timeout = seconds(60)) {
   const auto end = steady_clock::now() + timeout;
   while (!condition()) {
     if (steady_clock::now() > end) return false;

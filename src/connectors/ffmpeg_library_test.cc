@@ -55,7 +55,7 @@ TEST(Ffmpeg, RefusesAnotherLibrary) {
 TEST(Ffmpeg, IsNotLinked) {
   const auto self = std::filesystem::canonical("/proc/self/exe");
   const auto dynamic =
-      run_process({{"readelf", "-d", self.string()}, {{"LC_ALL", "C"}}, {}, {}, false}, std::chrono::seconds(20));
+      run_process({{"readelf", "-d", self.string()}, {{"LC_ALL", "C"}}, {}, {}, false}, std::chrono::seconds(60));
   ASSERT_TRUE(dynamic) << dynamic.error().message;
   ASSERT_THAT(dynamic->output, HasSubstr("(NEEDED)"));
   for (const auto* name : {"libav", "libsw"}) EXPECT_THAT(dynamic->output, Not(HasSubstr(name)));

@@ -149,7 +149,7 @@ TEST_F(HostTest, AStreamKeepsItsFamilyWhenThePipelineChanges) {
   const auto family = [&] { return host.report()["streams"][0]["family"].get<std::string>(); };
   EXPECT_EQ(family(), "");
   (void)queue_->push(row_packet(1));
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (family().empty() && std::chrono::steady_clock::now() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   EXPECT_EQ(family(), "telemetry");
@@ -190,7 +190,7 @@ TEST_F(HostTest, LiveFramesComeWhileSomebodyWatches) {
 
   clock.advance_us(1'000);
   queue_->push(row_packet(1));
-  const auto frame = sent.pop_within(std::chrono::seconds(20));
+  const auto frame = sent.pop_within(std::chrono::seconds(60));
   ASSERT_TRUE(frame);
   const auto length =
       static_cast<std::size_t>(static_cast<unsigned char>((*frame)[2]) * 256 + static_cast<unsigned char>((*frame)[3]));
@@ -203,7 +203,7 @@ TEST_F(HostTest, LiveFramesComeWhileSomebodyWatches) {
   EXPECT_EQ(frame->substr(4 + length), "xxx");
 
   const auto wait_until_done = [&](int count) {
-    for (int i = 0; i < 20'000 && done_count_ < count; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int i = 0; i < 60'000 && done_count_ < count; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     ASSERT_GE(done_count_, count);
   };
   queue_->push(row_packet(2));  // too soon
@@ -213,7 +213,7 @@ TEST_F(HostTest, LiveFramesComeWhileSomebodyWatches) {
   wait_until_done(3);
   clock.advance_us(150'000);
   queue_->push(row_packet(4));
-  const auto second = sent.pop_within(std::chrono::seconds(20));
+  const auto second = sent.pop_within(std::chrono::seconds(60));
   ASSERT_TRUE(second);
   EXPECT_THAT(*second, HasSubstr("\"dropped\":1"));
 

@@ -165,7 +165,7 @@ class ModuleClientTest : public ::testing::Test {
     wait_until([&] { return module_->is_connected() && gateway_.subscriptions >= 3; });
   }
   void wait_until(const std::function<bool()>& condition) {
-    for (int i = 0; i < 1000 && !condition(); ++i) loop_.run_for(5ms);
+    for (int i = 0; i < 10'000 && !condition(); ++i) loop_.run_for(5ms);
     EXPECT_TRUE(condition());
   }
   static contract::Event event_of(std::string label) {

@@ -36,7 +36,7 @@ class ShiftedClock final : public Clock {
 };
 
 inline bool eventually(const std::function<bool()>& condition,
-                       std::chrono::milliseconds timeout = std::chrono::milliseconds(5000)) {
+                       std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
@@ -229,16 +229,18 @@ class TestDevice {
     });
     return done.get_future().get();
   }
-  /// Publishes with QoS 1; true when it was acknowledged within a moment.
-  bool publish(const std::string& topic, const std::string& payload,
-               std::chrono::milliseconds timeout = std::chrono::milliseconds(5000)) {
-    auto done = std::make_shared<std::promise<bool>>();
-    auto answer = done->get_future();
-    loop_.on_loop([&] {
-      return static_cast<bool>(client_->publish(
-          topic, payload, 1, [done](const Status& status) { done->set_value(static_cast<bool>(status)); }));
-    });
-    return answer.wait_for(timeout) == std::future_status::ready && answer.get();
+  /// Publishes with QoS 1; true when it was acknowledged, be it after another connection.
+  bool publish(const std::string& topic, const std::string& payload) {
+    auto answer = begin_publish(topic, payload);
+    return answer.wait_for(std::chrono::seconds(60)) == std::future_status::ready && answer.get();
+  }
+  /// The same over this connection only; false when it ended instead.
+  bool publish_once(const std::string& topic, const std::string& payload) {
+    const std::size_t before = with([&] { return disconnects_; });
+    auto answer = begin_publish(topic, payload);
+    const auto is_answered = [&] { return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready; };
+    eventually([&] { return is_answered() || with([&] { return disconnects_ > before; }); });
+    return is_answered() && answer.get();
   }
   bool send(const std::string& payload, const contract::PropertyBag& properties = {}) {
     return publish(contract::telemetry_topic(who_, properties), payload);
@@ -271,6 +273,14 @@ class TestDevice {
   LoopThread& loop() { return loop_; }
 
  private:
+  std::future<bool> begin_publish(const std::string& topic, const std::string& payload) {
+    auto done = std::make_shared<std::promise<bool>>();
+    loop_.on_loop([&] {
+      return static_cast<bool>(client_->publish(
+          topic, payload, 1, [done](const Status& status) { done->set_value(static_cast<bool>(status)); }));
+    });
+    return done->get_future();
+  }
   messaging::Client::Handlers handlers() {
     messaging::Client::Handlers handlers;
     handlers.password = [this](auto done) { done(token_); };

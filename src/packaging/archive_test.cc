@@ -37,7 +37,7 @@ TEST_F(ArchiveTest, HoldsBothForms) {
   EXPECT_EQ(*size, std::filesystem::file_size(file));
   std::filesystem::create_directories(folder_.path() / "out");
   const auto tar =
-      run_process({{"tar", "-xf", file, "-C", folder_.path() / "out"}, {}, {}, {}, false}, std::chrono::seconds(10));
+      run_process({{"tar", "-xf", file, "-C", folder_.path() / "out"}, {}, {}, {}, false}, std::chrono::seconds(60));
   ASSERT_TRUE(tar);
   ASSERT_EQ(tar->exit_code, 0) << tar->output;
 

@@ -57,7 +57,7 @@ TEST(FindClosure, AgreesWithTheLoader) {
   const auto closure = find_closure({self});
   ASSERT_TRUE(closure) << closure.error().message;
   const auto ldd =
-      run_process({{"ldd", self}, {{"LC_ALL", "C"}, {"LD_PRELOAD", ""}}, {}, {}, false}, std::chrono::seconds(20));
+      run_process({{"ldd", self}, {{"LC_ALL", "C"}, {"LD_PRELOAD", ""}}, {}, {}, false}, std::chrono::seconds(60));
   ASSERT_TRUE(ldd);
   ASSERT_EQ(ldd->exit_code, 0) << ldd->output;
   for (const auto& [path, source] : *closure) EXPECT_THAT(ldd->output, HasSubstr(fs::path(path).filename().string()));

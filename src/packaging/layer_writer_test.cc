@@ -29,7 +29,7 @@ class LayerWriterTest : public ::testing::Test {
                      {},
                      {},
                      false},
-                    std::chrono::seconds(10));
+                    std::chrono::seconds(60));
     EXPECT_TRUE(output) << output.error().message;
     EXPECT_EQ(output->exit_code, 0) << output->output;
     return output->output;

@@ -62,10 +62,10 @@ class Bench {
     held_.emplace_back(std::move(packet), std::move(complete));
     changed_.notify_all();
   }
-  /// False when so many do not come within 20 s.
+  /// False when so many do not come within a minute.
   bool wait_for(std::size_t count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return seen_.size() >= count; });
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return seen_.size() >= count; });
   }
   void let_one_go() {
     std::unique_lock lock(mutex_);

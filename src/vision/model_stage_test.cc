@@ -12,7 +12,7 @@ namespace {
 using pipeline::Packet;
 using pipeline::Scene;
 
-/// Every analysis waits until `together` are under way at once, or 20 s are over; says what it saw.
+/// Every analysis waits until `together` are under way at once, or a minute is over; says what it saw.
 class Meeting final : public SceneAnalyser {
  public:
   Meeting(std::size_t together, bool allows_many) : together_(together), allows_many_(allows_many) {}
@@ -22,7 +22,7 @@ class Meeting final : public SceneAnalyser {
     most_of_stream_ = std::max(most_of_stream_, ++inside_of_stream_[*packet.stream]);
     most_ = std::max(most_, ++inside_);
     changed_.notify_all();
-    changed_.wait_for(lock, std::chrono::seconds(20), [this] { return most_ >= together_; });
+    changed_.wait_for(lock, std::chrono::seconds(60), [this] { return most_ >= together_; });
     --inside_;
     --inside_of_stream_[*packet.stream];
     return Done{};

@@ -26,7 +26,7 @@ TEST(ProcessWatch, TellsWhichProcessEnded) {
   const pid_t second = sleeping_child();
   watch.set({first, second});
   kill(second, SIGKILL);
-  EXPECT_EQ(ended.pop_within(std::chrono::seconds(20)), second);
+  EXPECT_EQ(ended.pop_within(std::chrono::seconds(60)), second);
   watch.set({});
   kill(first, SIGKILL);
   waitpid(first, nullptr, 0);
@@ -41,7 +41,7 @@ TEST(ProcessWatch, AProcessThatIsGoneCountsAsEnded) {
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   watch.set({child});
-  EXPECT_EQ(ended.pop_within(std::chrono::seconds(20)), child);
+  EXPECT_EQ(ended.pop_within(std::chrono::seconds(60)), child);
 }
 
 }  // namespace

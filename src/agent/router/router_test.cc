@@ -255,7 +255,7 @@ TEST_F(RouterTest, CallsMethods) {
   const auto module = join("m");
   std::optional<Result<std::pair<int, std::string>>> answer;
   const auto keep = [&](Result<std::pair<int, std::string>> result) { answer = std::move(result); };
-  router_->call_method({"m", "go", "{}", std::chrono::seconds(5)}, keep);
+  router_->call_method({"m", "go", "{}", std::chrono::seconds(60)}, keep);
   ASSERT_TRUE(answer && !*answer);
   EXPECT_EQ(answer->error().code, ErrorCode::not_found) << "it does not listen yet";
   answer.reset();
@@ -266,7 +266,7 @@ TEST_F(RouterTest, CallsMethods) {
     if (request.name != "go") return;
     (void)module->client->publish(contract::method_response_topic(201, request.request_id), R"({"ok":true})", 0);
   };
-  router_->call_method({"m", "go", "{}", std::chrono::seconds(5)}, keep);
+  router_->call_method({"m", "go", "{}", std::chrono::seconds(60)}, keep);
   ASSERT_TRUE(until([&] { return answer.has_value(); }));
   ASSERT_TRUE(*answer);
   EXPECT_EQ(**answer, std::pair(201, std::string(R"({"ok":true})")));
@@ -291,7 +291,7 @@ TEST_F(RouterTest, OneModuleCallsAnotherOverHttp) {
     call.headers.set("x-ms-edge-moduleId", caller);
     call.headers.set("Authorization",
                      contract::make_sas("hub.example/devices/d/modules/m", key, 4'000'000'000).value());
-    call.body = R"({"methodName": "echo", "payload": {"a": 1}, "responseTimeoutInSeconds": 5})";
+    call.body = R"({"methodName": "echo", "payload": {"a": 1}, "responseTimeoutInSeconds": 60})";
     std::optional<HttpResponse> response;
     std::thread caller_thread([&] {
       auto fetched = verge::fetch(call);

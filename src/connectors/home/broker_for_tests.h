@@ -129,9 +129,9 @@ class TestBroker {
   LoopThread thread_;
 };
 
-/// False when it does not come true within 20 s.
+/// False when it does not come true within a minute.
 inline bool comes_true(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -27,6 +27,7 @@ class BrokerLinkTest : public ::testing::Test {
     options.broker.shown = "mqtt://***@127.0.0.1";
     options.client_id = "verge-test";
     options.available = "v/available";
+    options.stop_max = milliseconds(60'000);
     options.retry_delay_min = milliseconds(10);
     options.retry_delay_max = milliseconds(50);
     return options;

@@ -64,7 +64,7 @@ class HistoryTest : public testing::Test {
            encode_record(record_prefix({"d", "m"}, "1", "{}"), epoch, sequence, {{"$.ct", "application/json"}}, body));
   }
   void wait_until_caught_up() {
-    for (int i = 0; i < 2000 && history_->lag() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    for (int i = 0; i < 10'000 && history_->lag() > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
     ASSERT_EQ(history_->lag(), 0U);
   }
   std::vector<Json> events(const EventFilter& filter = {}) {
@@ -255,12 +255,12 @@ TEST_F(HistoryTest, ForgetsBeyondItsBounds) {
   wait_until_caught_up();
   history_.reset();
   open_history({.rows_max = 2});
-  for (int i = 0; i < 1000 && events().size() > 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  for (int i = 0; i < 10'000 && events().size() > 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   EXPECT_THAT(events(), SizeIs(2));
   history_.reset();
   clock_.advance_us(1'000'000);
   open_history({.age_us_max = 500'000});
-  for (int i = 0; i < 1000 && !events().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  for (int i = 0; i < 10'000 && !events().empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   EXPECT_THAT(events(), IsEmpty());
 }
 
