@@ -2,7 +2,7 @@
 # What ./test runs after set-up. Every step counts as passed or failed; the last line is "N passed, N failed".
 #
 # After the build two tracks run at once: one computes, the other mostly waits (for cameras that come back, programs that were
-# killed, a network that was cut). Each step has a namespace and folders of its own.
+# killed, a network that was cut, films that play in their own time). Each step has a namespace and folders of its own.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/lib.sh"
 cd "$root"
@@ -63,6 +63,7 @@ waiting() {
   whole home_assistant tests/home_assistant/run.sh build/release/bin
   whole kills tests/outages/kills --kills 6
   whole network_cut tests/outages/network_cut --seconds 20
+  whole solutions tests/solutions/run.sh build/release/bin
 }
 
 run_step tidy ./dev tidy --fast

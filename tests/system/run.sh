@@ -122,51 +122,13 @@ second_up_adopts() {
 # The process numbers of supervisor, hub, agent, engine and of each container's monitor.
 running() { pgrep -f "$VERGE_HOME" | sort -n; }
 
-# A solution instead of the one that runs, on the same machine, until its own kind of event is in the hub.
+# That they also do what they are for: tests/solutions.
 examples_are_sound() {
   local file bad=0
   for file in "$root"/examples/*/{vision,audio,telemetry,record,machine}.yaml; do
     [ ! -e "$file" ] || "$(dirname "$verge")/verge-infer" --check --pipeline "$file" || bad=1
   done
   return $bad
-}
-
-solution_speaks() { # folder in examples/, type of event
-  inside "$verge" up --solution "$root/examples/$1" --quiet || return 1
-  local end=$((SECONDS + 90 * slowness))
-  until inside "$verge" message list --family vision -n 100 -o json | grep -q "\"type\": *\"$2\""; do
-    [ $SECONDS -lt $end ] || { echo "no event $2" && return 1; }
-    sleep 1
-  done
-}
-
-# Of workplace_safety, which runs: an intrusion's picture comes here with its digest; its clip, which shows people, does not.
-evidence_comes() {
-  local end=$((SECONDS + 90 * slowness)) files picture='' clip='' device
-  device=$(inside "$verge" device list -o json | grep -m 1 -o '"id": *"[^"]*"' | cut -d'"' -f4)
-  until [ -n "$picture" ] && [ -n "$clip" ]; do
-    [ $SECONDS -lt $end ] || { echo "no picture and clip; there is: $files" && return 1; }
-    sleep 1
-    files=$(inside "$verge" evidence list "$device" vision)
-    picture=$(grep -m 1 image/jpeg <<<"$files" | grep -o 'sha256:[0-9a-f]*')
-    clip=$(grep -m 1 video/ <<<"$files" | grep -o 'sha256:[0-9a-f]*')
-  done
-  inside "$verge" evidence get "$device" vision "$picture" --out "$work/intrusion.jpg" || return 1
-  [ "sha256:$(sha256sum "$work/intrusion.jpg" | cut -d' ' -f1)" = "$picture" ] || { echo "another digest" && return 1; }
-  if inside "$verge" evidence get "$device" vision "$clip" --out "$work/clip" 2>"$work/refused"; then
-    echo "a clip of people came off the device" && return 1
-  fi
-  grep "it stays on the device" "$work/refused"
-}
-
-# Of shelf_void, which runs: pictures of one place, by label, when somebody asks.
-pictures_are_kept() {
-  local end=$((SECONDS + 50 * slowness))
-  inside "$verge" method call "$(device_name)" vision save '{"label": "probe", "count": 3, "every_s": 0.5, "only": "shelf_2"}' || return 1
-  until [ "$(find "$VERGE_HOME/engine/volumes" -path '*/probe/*-shelf_2.jpg' | wc -l)" = 3 ]; do
-    [ $SECONDS -lt $end ] || { find "$VERGE_HOME/engine/volumes" -name '*.jpg' && return 1; }
-    sleep 1
-  done
 }
 
 nothing_is_left() {
@@ -193,14 +155,6 @@ check_each 180 "Azure's Python SDK in a container" \
 check_each 300 "the page" inside node tests/browser/page.mjs "$page" admin "$VERGE_HOME/hub/first-password"
 check 400 "three live results match the truth" inside "$verge" check --truth "$root/examples/first_light/truth"
 check 20 "every example's pipelines are sound" examples_are_sound
-check 200 "solution people_counting tells a crowd" solution_speaks people_counting rule.fired
-check 200 "solution workplace_safety tells an intrusion" solution_speaks workplace_safety safety.intrusion
-check 120 "its evidence comes, what shows people does not" evidence_comes
-check 300 "solution shelf_void learns its shelf and tells an empty place" solution_speaks shelf_void retail.shelf_void
-check 60 "pictures are kept by label when somebody asks" pictures_are_kept
-check 60 "a visitor for the door is made" python3 examples/access_control/make_visitor.py \
-  "$VERGE_CACHE/media/portrait/astronaut.png" "$VERGE_CACHE/media/visitor"
-check 200 "solution access_control says that nobody is enrolled" solution_speaks access_control access.denied
 [ "$failed" = 0 ] || show_logs
 check 100 "verge down leaves nothing" nothing_is_left
 
