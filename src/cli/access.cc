@@ -85,7 +85,8 @@ Result<Json> enrol_person(const AccessRequest& request, const Home& home,
   if (!looks) return std::move(looks).error().within(fmt::format("enrol \"{}\"", request.name));
   person.looks = *std::move(looks);
   VERGE_TRY(const auto gallery, open_gallery(request, true));
-  VERGE_TRY(const vision::Person enrolled, gallery->enrol(std::move(person)));
+  const auto same_from = request.may_be_alike ? std::nullopt : std::optional(request.threshold);
+  VERGE_TRY(const vision::Person enrolled, gallery->enrol(std::move(person), same_from));
   Json report = enrolment.report();
   report["name"] = enrolled.name;
   report["looks"] = enrolled.looks.size();
@@ -105,9 +106,10 @@ Result<Json> list_people(const AccessRequest& request) {
   return people;
 }
 
-Status remove_person(const AccessRequest& request) {
+Result<Json> remove_person(const AccessRequest& request) {
   VERGE_TRY(const auto gallery, open_gallery(request, false));
-  return gallery->remove(request.name);
+  VERGE_CHECK(gallery->remove(request.name));
+  return Json{{"removed", request.name}};
 }
 
 Result<Json> check_people(const AccessRequest& request) {

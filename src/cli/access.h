@@ -21,7 +21,8 @@ struct AccessRequest {
   std::string name, when;
   std::vector<std::filesystem::path> pictures;               ///< Files, and folders of them.
   std::string detector = "blazeface", embedder = "faceres";  ///< Names of the catalogue, or model folders.
-  double threshold = 0.65;
+  double threshold = 0.65;                                   ///< From here on a face is the same person's.
+  bool may_be_alike = false;                                 ///< Enrols a face that is so like somebody else's.
   std::optional<double> false_accept;
 };
 
@@ -31,7 +32,8 @@ Result<Json> enrol_person(const AccessRequest& request, const Home& home,
                           const std::function<void(const std::string& line)>& tell);
 /// [{"name", "looks", "enrolled", "when", "model"}]
 Result<Json> list_people(const AccessRequest& request);
-Status remove_person(const AccessRequest& request);
+/// {"removed": name}
+Result<Json> remove_person(const AccessRequest& request);
 /// What vision::to_json of false_accept.h says, for the wished rate or the given threshold.
 /// Errors: invalid_argument when the people do not support the promise.
 Result<Json> check_people(const AccessRequest& request);

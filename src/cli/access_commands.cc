@@ -29,6 +29,16 @@ Status print_people(const Context& context, const AccessRequest& request) {
   return Done{};
 }
 
+Status remove_and_tell(const Context& context, const AccessRequest& request) {
+  VERGE_TRY(const Json removed, remove_person(request));
+  if (context.form == OutputForm::json) {
+    context.print(removed);
+  } else {
+    fmt::print("{} is forgotten\n", request.name);
+  }
+  return Done{};
+}
+
 std::string number_text(const Json& json, const char* member) {
   return json.contains(member) ? fmt::format("{:.3f}", json.at(member).get<double>()) : "-";
 }
@@ -89,6 +99,8 @@ void add_access_commands(CLI::App& app, Context& context) {
       ->required()
       ->check(CLI::ExistingPath);
   enrolling->add_option("--when", request->when, "When he may come in: \"hour >= 7 AND door = 'gate'\"");
+  enrolling->add_flag("--also", request->may_be_alike,
+                      "Even when the face is like that of somebody who is enrolled: twins; else that is refused");
   enrolling->add_option("--detector", request->detector, "Face detector: a name of the catalogue, or a model folder")
       ->capture_default_str();
   enrolling->add_option("--embedder", request->embedder, "What describes faces; the pipeline must use the same")
@@ -102,10 +114,7 @@ void add_access_commands(CLI::App& app, Context& context) {
       ->check(CLI::Range(1e-6, 0.5));
   enrolling->callback([&context, request] { context.status = enrol_and_tell(context, *request); });
   listing->callback([&context, request] { context.status = print_people(context, *request); });
-  removing->callback([&context, request] {
-    context.status = remove_person(*request);
-    if (context.status) fmt::print("{} is forgotten\n", request->name);
-  });
+  removing->callback([&context, request] { context.status = remove_and_tell(context, *request); });
   checking->callback([&context, request] { context.status = print_check(context, *request); });
 }
 

@@ -32,7 +32,7 @@ class Access : public ::testing::Test {
 TEST_F(Access, ListsAndRemoves) {
   EXPECT_EQ(list_people(request_)->size(), 4U);
   request_.name = "p2";
-  ASSERT_TRUE(remove_person(request_));
+  EXPECT_EQ(*remove_person(request_), (Json{{"removed", "p2"}}));
   EXPECT_EQ(remove_person(request_).error().code, ErrorCode::not_found);
   EXPECT_EQ((*list_people(request_))[1]["name"], "p3");
 }

@@ -78,6 +78,10 @@ class Door:
         self.check("one picture five times is not several", done.returncode == 2 and "different looks" in done.stderr, done.stderr[-400:])
         done = self.run("verge", "access", "enrol", NAME, "pictures", "--gallery", "people")
         self.check("a name is taken once", done.returncode == 4 and "enrolled already" in done.stderr, done.stderr[-300:])
+        done = self.run("verge", "access", "enrol", "Another Name", "pictures", "--gallery", "people")
+        self.check("a face is enrolled under one name", done.returncode == 4 and f'enrolled already as "{NAME}"' in done.stderr
+                   and "alike" in done.stderr, done.stderr[-400:])
+        self.check_twins()
         done = self.run("verge", "access", "check", "--gallery", "people", "--false-accept", "0.01")
         self.check("a tighter promise than the pairs support is refused", done.returncode == 2 and "enrol 598 people" in done.stderr,
                    f"{done.returncode} {done.stderr[-400:]}")
@@ -91,6 +95,15 @@ class Door:
         self.check("somebody is enrolled for other hours", done.returncode == 0, done.stderr[-300:])
         late = self.watch("pictures", gallery="night")
         self.check("and does not come in now", self.told(late) == [("access.denied", NAME, "outside_hours")], json.dumps(late)[:600])
+
+    def check_twins(self):
+        done = self.run("verge", "access", "enrol", "Another Name", "pictures", "--gallery", "people", "--also")
+        self.check("unless it is said that they are two", done.returncode == 0, done.stderr[-300:])
+        unsure = self.watch("pictures")
+        self.check("whom the door does not tell apart", self.told(unsure) == [("access.denied", "face", "unsure")], json.dumps(unsure)[:600])
+        done = self.run("verge", "access", "remove", "Another Name", "--gallery", "people", "-o", "json")
+        self.check("who is removed is told as JSON", done.returncode == 0 and json.loads(done.stdout) == {"removed": "Another Name"},
+                   done.stdout + done.stderr[-300:])
 
     def hold_up_a_photograph(self):
         events = self.watch("photograph", liveness="turn", turn_s=2.5)

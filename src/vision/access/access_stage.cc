@@ -1,6 +1,7 @@
 #include "vision/access/access_stage.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fmt/format.h>
 
 #include "base/bytes.h"
@@ -23,7 +24,8 @@ using pipeline::Packet;
 using pipeline::Scene;
 
 constexpr double kEnrolSecondsMax = 120;
-constexpr std::size_t kCheckedPeopleMax = 1'500;  // More take longer than an answer may.
+constexpr std::chrono::milliseconds kFirstCountPatience{3'000};  // Some hundred people, before the first picture.
+constexpr std::chrono::milliseconds kCheckPatience{1'000};       // Others wait behind an answer.
 
 struct AccessOptions {
   Gallery::Place place;
@@ -36,6 +38,7 @@ struct AccessOptions {
 struct Order {
   std::string name, when;
   double seconds = 0;
+  bool may_be_alike = false;  ///< To somebody else who is enrolled.
 };
 
 MethodReply says(int status, std::string message) { return {status, {{"message", std::move(message)}}}; }
@@ -64,7 +67,13 @@ class AccessStage final : public pipeline::Stage {
         left_out_(context_.metrics->counter("verge_access_left_out_total",
                                             "Denials and challenges above the limit per minute.",
                                             {{"stream", context_.stream}})) {
+    if (options_.false_accept) refusal_ = "the enrolled are still being compared with each other; wait some seconds";
     add_methods();
+  }
+
+  Status open() override {
+    judge(gallery_->people(), kFirstCountPatience);
+    return Done{};
   }
 
   Status process(const Packet& packet, const pipeline::Emit& emit) override {
@@ -119,15 +128,20 @@ class AccessStage final : public pipeline::Stage {
                                    "enrol everybody anew",
                                    people->front().model, scene.embedder ? *scene.embedder : "none")};
     }
-    if (!options_.false_accept) return std::nullopt;
-    if (judged_ != people) {
-      judged_ = people;
-      const auto bound = threshold_for(pairs_of(*people), *options_.false_accept);
-      refusal_ = bound ? std::string() : bound.error().message;
-      if (bound) door_.set_threshold(bound->threshold);
-    }
+    judge(people, std::chrono::milliseconds(0));
     if (refusal_.empty()) return std::nullopt;
     return Door::Closed{kNotPromised, refusal_};
+  }
+
+  /// Whether these people support the promise, and by which threshold. Nothing changes while they are being compared.
+  void judge(const std::shared_ptr<const Gallery::People>& people, std::chrono::milliseconds patience) {
+    if (!options_.false_accept || people->empty() || judged_.lock() == people) return;
+    const auto pairs = gallery_->pair_counter().count(people, patience);
+    if (!pairs) return;
+    judged_ = people;
+    const auto bound = threshold_for(*pairs, *options_.false_accept);
+    refusal_ = bound ? std::string() : bound.error().message;
+    if (bound) door_.set_threshold(bound->threshold);
   }
 
   static std::string type_of(DoorNews::Kind kind) {
@@ -182,7 +196,8 @@ class AccessStage final : public pipeline::Stage {
     person.model = *scene.embedder;
     person.enrolled_us = context_.clock != nullptr ? context_.clock->now_us() : 0;
     VERGE_TRY(person.looks, enrolment_->finish());
-    return gallery_->enrol(std::move(person));
+    if (order.may_be_alike) return gallery_->enrol(std::move(person));
+    return gallery_->enrol(std::move(person), door_.threshold());
   }
 
   void finish_enrolment(const Order& order, const Packet& packet, const Scene& scene, const pipeline::Emit& emit) {
@@ -219,6 +234,8 @@ class AccessStage final : public pipeline::Stage {
     if (!name) return says(name.error());
     if (!when) return says(when.error());
     if (!seconds) return says(seconds.error());
+    const Json also = parameters.value("also", Json(false));
+    if (!also.is_boolean()) return says(400, "also is true or false");
     if (!(*seconds >= 1 && *seconds <= kEnrolSecondsMax)) {
       return says(400, fmt::format("seconds is {}; give 1 to {}", *seconds, kEnrolSecondsMax));
     }
@@ -227,7 +244,7 @@ class AccessStage final : public pipeline::Stage {
     if (std::ranges::find(*gallery_->people(), *name, &Person::name) != gallery_->people()->end()) {
       return says(409, fmt::format("\"{}\" is enrolled already; remove him first, or take another name", *name));
     }
-    order = {*std::move(name), *std::move(when), *seconds};
+    order = {*std::move(name), *std::move(when), *seconds, also.get<bool>()};
     const bool is_taken = order_.with([&](std::optional<Order>& asked) {
       if (asked) return false;
       asked = order;
@@ -258,13 +275,9 @@ class AccessStage final : public pipeline::Stage {
 
   MethodReply check() const {
     const auto people = gallery_->people();
-    if (people->size() > kCheckedPeopleMax) {
-      return says(413,
-                  fmt::format("{} people are too many to compare within an answer, {} at most; stop the module and "
-                              "use `verge access check`",
-                              people->size(), kCheckedPeopleMax));
-    }
-    const Pairs pairs = pairs_of(*people);
+    const auto counted = gallery_->pair_counter().count(people, kCheckPatience);
+    if (!counted) return says(202, fmt::format("{} people are being compared; ask again", people->size()));
+    const Pairs& pairs = *counted;
     if (!options_.false_accept) return {200, to_json(pairs, bound_of(pairs, options_.door.match.threshold))};
     const auto bound = threshold_for(pairs, *options_.false_accept);
     Json answer = to_json(pairs, bound ? *bound : bound_of(pairs, options_.door.match.threshold));
@@ -279,8 +292,8 @@ class AccessStage final : public pipeline::Stage {
   pipeline::Context context_;
   Counter& left_out_;
   std::optional<std::uint32_t> take_;
-  std::shared_ptr<const Gallery::People> judged_;  ///< For whom the promise was judged.
-  std::string refusal_;                            ///< Why it cannot be kept; empty: it can.
+  std::weak_ptr<const Gallery::People> judged_;  ///< For whom the promise was judged; weak, so that who goes is gone.
+  std::string refusal_;                          ///< Why nobody is let in; empty: the promise is kept.
   Guarded<std::optional<Order>> order_;
   std::optional<Enrolment> enrolment_;  ///< While the order is carried out.
   std::int64_t enrolment_since_us_ = 0;

@@ -12,10 +12,15 @@
 //
 // Methods (a second door's bear the stream's name behind a dot):
 //
-//   access.enrol   {"name", "seconds"?, "when"?}  202: looks from now on; the events above tell how it went
+//   access.enrol   {"name", "seconds"?, "when"?, "also"?}  202: looks from now on; the events above tell how it went.
+//                  also: true takes a face in that is like somebody else's who is enrolled
 //   access.list    {}          {"people": [{"name", "looks", "enrolled", "when"}]}
 //   access.remove  {"name"}    once answered, nothing of him is left
-//   access.check   {}          to_json of false_accept.h, and {"promise"} when one is asked for and not supported
+//   access.check   {}          to_json of false_accept.h, and {"promise"} when one is asked for and not supported; 202
+//                  while many are still being compared: ask again
+//
+// A promise is judged anew when people come or go, beside the door (pair_counter.h): until then the threshold of those
+// before holds, and before the first time nobody is let in.
 //
 // Threads: as pipeline::Stage; methods on the control thread.
 #pragma once

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <thread>
 
 #include "base/json.h"
 #include "base/temporary_folder.h"
@@ -39,6 +40,7 @@ class AccessStageTest : public ::testing::Test {
     auto made = kind.make(options, context);
     ASSERT_TRUE(made) << made.error().message;
     stage_ = *std::move(made);
+    ASSERT_TRUE(stage_->open());
   }
   std::shared_ptr<pipeline::Scene> scene_with(const Embedding& face, const std::string& track) {
     auto scene = std::make_shared<pipeline::Scene>();
@@ -168,6 +170,50 @@ TEST_F(AccessStageTest, ATighterPromiseKeepsTheDoorShut) {
   const Json check = call("access.check").payload;
   EXPECT_EQ(check["independent_pairs"], 5);
   EXPECT_NEAR(check["false_accept_max"].get<double>(), 0.4507, 1e-3);
+}
+
+TEST_F(AccessStageTest, APromiseIsJudgedAnewBesideTheDoorWhenPeopleGo) {
+  {
+    const auto gallery = *Galleries(system_disk()).open({folder_.path() / "people", {}});
+    for (unsigned i = 1; i <= 3; ++i) ASSERT_TRUE(gallery->enrol(person("p" + std::to_string(i), i)));
+  }
+  make({{"false_accept", 0.5}});  // 1 independent pair supports no less than 0.95.
+  EXPECT_THAT(see(1, 5).at(0).explanation, HasSubstr("cannot be promised"));
+  stage_.reset();
+  {
+    const auto gallery = *Galleries(system_disk()).open({folder_.path() / "people", {}});
+    for (unsigned i = 4; i <= 10; ++i) ASSERT_TRUE(gallery->enrol(person("p" + std::to_string(i), i)));
+  }
+  make({{"false_accept", 0.5}});
+  ASSERT_THAT(types(see(1, 5, "2")), ElementsAre("access.granted"));
+  for (unsigned i = 2; i <= 10; ++i) {
+    ASSERT_EQ(call("access.remove", {{"name", "p" + std::to_string(i)}}).status, 200);
+  }
+  // Until those who are left were counted the threshold of those before holds.
+  std::string said;
+  for (int visitor = 3; visitor < 2000 && said.find("cannot be promised") == std::string::npos; ++visitor) {
+    clock_.advance_us(60'000'000);
+    for (const contract::Event& event : see(1, 5, std::to_string(visitor))) said = event.explanation;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_THAT(said, HasSubstr("1 people give 0 independent pairs"));
+}
+
+TEST_F(AccessStageTest, AFaceIsEnrolledUnderOneName) {
+  make();
+  EXPECT_EQ(call("access.enrol", {{"name", "Ada"}, {"seconds", 2}}).status, 202);
+  ASSERT_THAT(types(see(1, 12)), ::testing::Contains("access.enrolled"));
+  EXPECT_EQ(call("access.enrol", {{"name", "Eve"}, {"also", "yes"}}).status, 400);
+  ASSERT_EQ(call("access.enrol", {{"name", "Eve"}, {"seconds", 2}}).status, 202);
+  auto events = see(1, 12, "2");
+  ASSERT_THAT(types(events), ElementsAre("access.enrolment_failed"));
+  EXPECT_THAT(events[0].explanation, HasSubstr("this face is enrolled already as \"Ada\": 0.9"));
+  ASSERT_EQ(call("access.enrol", {{"name", "Eve"}, {"seconds", 2}, {"also", true}}).status, 202);
+  EXPECT_THAT(types(see(1, 12, "3")), ::testing::Contains("access.enrolled"));
+  clock_.advance_us(5'000'000);
+  events = see(1, 5, "4");
+  ASSERT_THAT(types(events), ElementsAre("access.denied"));
+  EXPECT_EQ(*find_member(*parse_json(events[0].extension_json), {"reason"}), "unsure");
 }
 
 TEST_F(AccessStageTest, AGalleryHasOneProgram) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <numeric>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/json.h"
 #include "vision/access/matching.h"
@@ -38,6 +41,12 @@ double between_people(const Person& a, const Person& b) {
   return most;
 }
 
+/// No threshold above it is reached by the number that it was.
+float rounded_up(double number) {
+  const auto rounded = static_cast<float>(number);
+  return static_cast<double>(rounded) < number ? std::nextafter(rounded, 2.0F) : rounded;
+}
+
 /// The person's other looks against this one.
 double to_own(const Person& person, std::size_t at) {
   double most = Match::kNone;
@@ -68,22 +77,50 @@ std::uint64_t people_needed(double rate) {
 }
 
 Pairs pairs_of(const std::vector<Person>& people) {
-  // Ids are drawn at random: which two make a pair does not depend on how alike they are.
-  std::vector<const Person*> by_id;
-  for (const Person& person : people) by_id.push_back(&person);
-  std::ranges::sort(by_id, {}, [](const Person* person) { return person->id; });
+  PairTable table;
+  table.update(people, [] { return false; });
+  return table.pairs();
+}
+
+bool PairTable::update(const std::vector<Person>& people, const std::function<bool()>& should_stop) {
+  std::unordered_map<std::string_view, const Person*> by_id;
+  for (const Person& person : people) by_id.emplace(person.id, &person);
+  for (std::size_t at = rows_.size(); at-- > 0;) {
+    if (by_id.contains(rows_[at].id)) continue;
+    for (std::size_t later = at + 1; later < rows_.size(); ++later) {
+      rows_[later].alike.erase(rows_[later].alike.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    rows_.erase(rows_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  std::vector<const Person*> known;
+  for (const Row& row : rows_) known.push_back(by_id.extract(row.id).mapped());
+  for (const auto& [id, person] : by_id) {  // Who is left is new.
+    if (should_stop()) return false;
+    Row row{person->id, {}, {}};
+    for (std::size_t at = 0; at < person->looks.size() && person->looks.size() > 1; ++at) {
+      row.genuine.push_back(to_own(*person, at));
+    }
+    for (const Person* other : known) row.alike.push_back(rounded_up(between_people(*person, *other)));
+    known.push_back(person);
+    rows_.push_back(std::move(row));
+  }
+  return true;
+}
+
+Pairs PairTable::pairs() const {
   Pairs pairs;
-  pairs.people = people.size();
-  for (std::size_t a = 0; a < by_id.size(); ++a) {
-    const Person& person = *by_id[a];
-    for (std::size_t at = 0; at < person.looks.size() && person.looks.size() > 1; ++at) {
-      pairs.genuine.push_back(to_own(person, at));
-    }
-    for (std::size_t b = a + 1; b < by_id.size(); ++b) {
-      const double alike = between_people(person, *by_id[b]);
-      pairs.impostor.push_back(alike);
-      if (a % 2 == 0 && b == a + 1) pairs.independent.push_back(alike);
-    }
+  pairs.people = rows_.size();
+  for (const Row& row : rows_) {
+    pairs.genuine.insert(pairs.genuine.end(), row.genuine.begin(), row.genuine.end());
+    pairs.impostor.insert(pairs.impostor.end(), row.alike.begin(), row.alike.end());
+  }
+  // Ids are drawn at random: which two make a pair does not depend on how alike they are.
+  std::vector<std::size_t> order(rows_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t at) -> const std::string& { return rows_[at].id; });
+  for (std::size_t at = 0; at + 1 < order.size(); at += 2) {
+    const auto [first, second] = std::minmax(order[at], order[at + 1]);
+    pairs.independent.push_back(rows_[second].alike[first]);
   }
   for (auto* values : {&pairs.genuine, &pairs.impostor, &pairs.independent}) std::ranges::sort(*values);
   return pairs;
@@ -114,8 +151,11 @@ Result<Bound> threshold_for(const Pairs& pairs, double rate) {
                     "support no less than {:.2g} (95 % confidence); enrol {} people, or promise less",
                     rate, pairs.people, independent, upper_bound(0, independent), people_needed(rate))};
   }
-  std::size_t allowed = 0;
-  while (upper_bound(allowed + 1, independent) <= rate) ++allowed;
+  std::size_t allowed = 0, too_many = independent;  // With every pair above it the bound is 1.
+  while (too_many - allowed > 1) {
+    const std::size_t middle = (allowed + too_many) / 2;
+    (upper_bound(middle, independent) <= rate ? allowed : too_many) = middle;
+  }
   const auto allowed_of_all = allowed * pairs.impostor.size() / independent;
   return bound_of(pairs, std::max(just_above(pairs.independent, allowed), just_above(pairs.impostor, allowed_of_all)));
 }

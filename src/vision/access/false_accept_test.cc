@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "vision/access/pair_counter.h"
 #include "vision/access/test_people.h"
 
 namespace verge::vision {
@@ -24,12 +25,18 @@ TEST(AccessFalseAccept, BoundsAreExact) {
   EXPECT_EQ(upper_bound(4, 4), 1);
 }
 
+Person with_id(const std::string& name, unsigned seed) {
+  Person made = person(name, seed, 3);
+  made.id = name;
+  return made;
+}
+
 TEST(AccessFalseAccept, PeopleAreTheUnit) {
   EXPECT_EQ(people_needed(0.001), 5990U);
   EXPECT_EQ(people_needed(0.01), 598U);
   EXPECT_EQ(people_needed(0.95), 2U);
   std::vector<Person> people;
-  for (unsigned i = 0; i < 11; ++i) people.push_back(person("p" + std::to_string(i), i, 3));
+  for (unsigned i = 0; i < 11; ++i) people.push_back(with_id("p" + std::to_string(i), i));
   const Pairs pairs = pairs_of(people);
   EXPECT_EQ(pairs.people, 11U);
   EXPECT_EQ(pairs.genuine.size(), 33U);
@@ -37,6 +44,51 @@ TEST(AccessFalseAccept, PeopleAreTheUnit) {
   EXPECT_EQ(pairs.independent.size(), 5U);
   EXPECT_GT(pairs.genuine.front(), 0.9);
   EXPECT_LT(pairs.impostor.back(), 0.8);
+}
+
+TEST(AccessFalseAccept, ATableOfThemFollowsWhoComesAndGoes) {
+  const auto never = [] { return false; };
+  std::vector<Person> people;
+  for (unsigned i = 0; i < 6; ++i) people.push_back(with_id("p" + std::to_string(i), i));
+  PairTable table;
+  EXPECT_TRUE(table.update(people, never));
+  people.erase(people.begin() + 1);
+  people.erase(people.begin() + 3);
+  people.insert(people.begin(), with_id("p9", 9));
+  people.push_back(with_id("p10", 10));
+  int asked = 0;
+  EXPECT_FALSE(table.update(people, [&] { return ++asked > 1; }));  // Given up after one of the two.
+  EXPECT_EQ(table.pairs().people, 5U);
+  EXPECT_TRUE(table.update(people, [&] { return ++asked > 3; }));  // The other one only.
+  const Pairs anew = pairs_of(people), followed = table.pairs();
+  EXPECT_EQ(followed.people, 6U);
+  EXPECT_EQ(followed.genuine, anew.genuine);
+  EXPECT_EQ(followed.impostor, anew.impostor);
+  EXPECT_EQ(followed.independent, anew.independent);
+}
+
+TEST(AccessPairCounter, CountsTheNewestListBesideItsCaller) {
+  using std::chrono::seconds;
+  const auto list_of = [](unsigned count) {
+    std::vector<Person> people;
+    for (unsigned i = 0; i < count; ++i) people.push_back(with_id("p" + std::to_string(i), i));
+    return std::make_shared<const std::vector<Person>>(std::move(people));
+  };
+  PairCounter counter;
+  auto many = list_of(300);
+  const auto newest = list_of(10);
+  (void)counter.count(many);
+  const auto counted = counter.count(newest, seconds(60));
+  ASSERT_TRUE(counted);
+  EXPECT_EQ(counted->impostor, pairs_of(*newest).impostor);
+  EXPECT_EQ(counter.count(newest), counted);  // Not once more.
+  const std::weak_ptr<const std::vector<Person>> old = many;
+  many.reset();
+  EXPECT_TRUE(old.expired()) << "a list that is out of date is let go";
+  const auto emptied = counter.count(list_of(0), seconds(60));
+  ASSERT_TRUE(emptied);
+  EXPECT_EQ(emptied->people, 0U);
+  (void)counter.count(list_of(300));  // It ends although somebody is being compared.
 }
 
 Pairs with_impostors(std::vector<double> independent, std::vector<double> others = {}) {

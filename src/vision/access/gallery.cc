@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/crypto.h"
+#include "vision/access/matching.h"
 
 namespace verge::vision {
 namespace {
@@ -160,11 +161,23 @@ Status Gallery::check_newcomer(const Person& person) const {
   return Done{};
 }
 
-Result<Person> Gallery::enrol(Person person) {
+/// A name is a label, a face is who he is: enrolled under two names he would be `unsure` under both.
+Status Gallery::check_other_face(const Person& person, double same_from) const {
+  const Match found = match(*people_, middle_of(person.looks), {.threshold = same_from, .margin = 0});
+  if (found.kind != MatchKind::known) return Done{};
+  return Error{
+      ErrorCode::conflict,
+      fmt::format("this face is enrolled already as \"{}\": {:.3f} alike, from {:.3f} on it is the same person; "
+                  "remove \"{}\" first, or, if they are two people, enrol with `also`: where the door cannot "
+                  "tell them apart it will let in neither",
+                  found.best->name, found.best_similarity, same_from, found.best->name)};
+}
+
+Result<Person> Gallery::enrol(Person person, std::optional<double> same_from) {
   const std::lock_guard lock(mutex_);
-  if (const Status sound = check_newcomer(person); !sound) {
-    return sound.error().within(fmt::format("enrol \"{}\"", person.name));
-  }
+  Status sound = check_newcomer(person);
+  if (sound && same_from) sound = check_other_face(person, *same_from);
+  if (!sound) return sound.error().within(fmt::format("enrol \"{}\"", person.name));
   VERGE_CHECK(check_usable());
   auto id = keyring_.add();
   if (!id) {

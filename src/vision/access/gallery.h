@@ -13,11 +13,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/disk.h"
 #include "vision/access/keyring.h"
+#include "vision/access/pair_counter.h"
 #include "vision/access/person.h"
 
 namespace verge::vision {
@@ -38,14 +40,19 @@ class Gallery {
   using People = std::vector<Person>;
   /// Everybody by name. A list that was handed out does not change.
   std::shared_ptr<const People> people() const;
-  /// The person gets id and returns with it. Errors: conflict when the name is taken; invalid_argument (check_person),
-  /// also for looks of another size or model than those of the others; limit; those of the disk.
-  Result<Person> enrol(Person person);
+  /// The person gets id and returns with it.
+  /// same_from  whoever of the others is so alike to the middle of his looks, as a door would compare them, is taken
+  /// for the same person under another name; nothing: nobody is (twins). Errors: conflict when the name is taken, or
+  /// the face is enrolled under another; invalid_argument (check_person), also for looks of another size or model than
+  /// those of the others; limit; those of the disk.
+  Result<Person> enrol(Person person, std::optional<double> same_from = std::nullopt);
   /// The list that follows no longer holds him; his embeddings are overwritten in memory when the last list that does
   /// goes. Errors: not_found; those of the disk, after which he no longer comes in but may not be gone yet, and nothing
   /// can be changed until the gallery is opened anew: remove him again then.
   Status remove(const std::string& name);
 
+  /// How alike its people are.
+  PairCounter& pair_counter() { return pair_counter_; }
   const Place& place() const { return place_; }
 
  private:
@@ -57,6 +64,7 @@ class Gallery {
   Result<Person> read_record(const std::string& name) const;
   Status write_record(const Person& person);
   Status check_newcomer(const Person& person) const;
+  Status check_other_face(const Person& person, double same_from) const;
   Status remove_record(const std::string& id);
   bool undo_enrolment(const std::string& id);
   Status check_usable() const;
@@ -70,6 +78,7 @@ class Gallery {
   Keyring keyring_;
   bool is_broken_ = false;  ///< The disk failed while it was changed.
   std::shared_ptr<const People> people_ = std::make_shared<const People>();
+  PairCounter pair_counter_;
 };
 
 }  // namespace verge::vision

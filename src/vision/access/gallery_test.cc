@@ -222,5 +222,18 @@ TEST_F(AccessGallery, AKeyringHasABound) {
   EXPECT_TRUE(keyring->add());
 }
 
+TEST_F(AccessGallery, AFaceIsTakenOnceUnlessItIsSaidThatTheyAreTwo) {
+  const auto gallery = opened(system_disk(), folder_);
+  ASSERT_TRUE(gallery->enrol(person("Ada", 1), 0.65));
+  ASSERT_TRUE(gallery->enrol(person("Bob", 2), 0.65));
+  const auto refused = gallery->enrol(person("Eve", 1), 0.65);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+  EXPECT_THAT(refused.error().message, HasSubstr("enrol \"Eve\": this face is enrolled already as \"Ada\": 0.99"));
+  EXPECT_THAT(refused.error().message, HasSubstr("from 0.650 on it is the same person; remove \"Ada\" first"));
+  EXPECT_EQ(gallery->people()->size(), 2U);
+  EXPECT_TRUE(gallery->enrol(person("Eve", 1)));
+}
+
 }  // namespace
 }  // namespace verge::vision
