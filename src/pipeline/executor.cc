@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "pipeline/stillness.h"
 
 namespace verge::pipeline {
 namespace {
@@ -157,6 +158,7 @@ class Engine final : public Executor {
  private:
   // Building.
   Context context_for(const std::string& stream, const std::string& part);
+  bool has_room_for_picture(const std::string& stream) const;
   void add_method(const std::string& owner, const std::string& stream, std::string name, Method method);
   Status make_sources(const PipelineSpec& spec, const Catalog& catalog);
   Status make_stage(const StageSpec& stage, const Catalog& catalog, const std::set<Stream*>& streams);
@@ -201,6 +203,7 @@ class Engine final : public Executor {
   std::vector<std::unique_ptr<Unit>> units_;  ///< A unit stands behind those that feed it.
   std::map<std::pair<std::string, Stream*>, Lane*> lanes_by_stage_;
   std::map<std::string, Method> methods_;
+  std::map<std::string, std::shared_ptr<Stillness>> stillness_;  ///< By stream.
   mutable std::mutex mutex_;
   std::condition_variable work_, room_, ended_;
   std::vector<std::thread> workers_;
@@ -217,7 +220,23 @@ Context Engine::context_for(const std::string& stream, const std::string& part) 
   context.add_method = [this, stream, part](std::string name, Method method) {
     add_method(part, stream, std::move(name), std::move(method));
   };
+  if (stream.empty()) return context;
+  auto& stillness = stillness_[stream];
+  if (!stillness) stillness = std::make_shared<Stillness>();
+  context.stillness = stillness;
+  context.tell_still = [stillness, part](const StillWord& word) { stillness->say(part, word); };
+  context.has_room = [this, stream] { return has_room_for_picture(stream); };
   return context;
+}
+
+/// Half of what may wait: pictures on their way from stage to stage are not in a queue just then.
+bool Engine::has_room_for_picture(const std::string& stream) const {
+  const std::lock_guard lock(mutex_);
+  std::size_t waiting = 0;
+  for (const auto& unit : units_) {
+    for (const auto& lane : unit->lanes) waiting += *lane->stream->name == stream ? lane->pictures : 0;
+  }
+  return waiting < std::max<std::size_t>(1, options_.pictures_max / 2);
 }
 
 void Engine::add_method(const std::string& owner, const std::string& stream, std::string name, Method method) {
@@ -344,6 +363,10 @@ void Engine::connect(const PipelineSpec& spec) {
   };
   for (auto& stream : streams_) {
     connect_one(*stream->name, stream.get(), stream->next, stream->event_next, stream->is_leaf);
+    std::vector<std::string> takers;
+    // A sink never says anything; it may bear the name of a stage that does.
+    for (const Lane* lane : stream->next) takers.push_back(lane->unit->sink ? std::string() : lane->unit->name);
+    stillness_[*stream->name]->set_takers(takers);
     for (const StageSpec& stage : spec.stages) {
       const auto at = lanes_by_stage_.find({stage.name, stream.get()});
       if (at == lanes_by_stage_.end()) continue;

@@ -1,11 +1,13 @@
 #include "pipeline/executor.h"
 
+#include <atomic>
 #include <deque>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <set>
 #include <thread>
 
+#include "pipeline/stillness.h"
 #include "pipeline/test_parts.h"
 
 namespace verge::pipeline {
@@ -560,6 +562,92 @@ TEST_F(ExecutorTest, NothingRunsWhenAPartCannotBeMade) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::not_found);
   EXPECT_THAT(made.error().message, HasSubstr("stage \"broken\": load model door.onnx"));
+}
+
+/// Emits one row and waits to be told to end.
+class OneRowSource final : public Source {
+ public:
+  explicit OneRowSource(std::atomic<int>* emitted) : emitted_(emitted) {}
+  Status run(const Emit& emit, const std::function<bool()>& should_stop) override {
+    emit(row_packet(1));
+    ++*emitted_;
+    while (!should_stop()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return Done{};
+  }
+
+ private:
+  std::atomic<int>* emitted_;
+};
+
+TEST(ExecutorStillness, ASourceHearsWhoTakesItsPackets) {
+  const struct {
+    const char *what, *stages, *sinks;
+    bool is_still;
+  } rows[] = {
+      {"its only taker says so", "  - gate\n  - keep\n", "  - basket: {inputs: [keep]}\n", true},
+      {"another stage takes all", "  - gate\n  - keep: {inputs: [cam]}\n", "  - basket: {inputs: [keep]}\n", false},
+      {"a sink takes all", "  - gate\n  - keep\n", "  - basket: {inputs: [cam]}\n", false},
+      {"another sink takes all, too", "  - gate\n", "  - basket: {inputs: [gate]}\n  - basket: {inputs: [cam]}\n",
+       false},
+      {"the gate stands elsewhere", "  - keep\n  - gate\n", "  - basket: {inputs: [gate]}\n", false},
+      {"nobody takes anything", "  - gate: {inputs: [other]}\n", "  - basket: {inputs: [gate]}\n", false},
+  };
+  for (const auto& row : rows) {
+    Context heard;
+    Catalog catalog;
+    auto basket = std::make_shared<Basket>();
+    std::atomic<int> emitted = 0;
+    catalog.add(kind_of<Source>("listening", {}, [&](const Json&, const Context& context) {
+      if (context.stream == "cam") heard = context;
+      return std::make_unique<OneRowSource>(&emitted);
+    }));
+    catalog.add(kind_of<Stage>("gate", {}, [](const Json&, const Context& context) {
+      return std::make_unique<LambdaStage>(
+          [tell = context.tell_still](const Packet& packet, const Emit& emit) -> Status {
+            tell({true, packet.monotonic_us, 77});
+            emit(packet);
+            return Done{};
+          });
+    }));
+    catalog.add(kind_of<Stage>("keep", {}, [](const Json&, const Context&) {
+      return std::make_unique<LambdaStage>([](const Packet& packet, const Emit& emit) -> Status {
+        emit(packet);
+        return Done{};
+      });
+    }));
+    catalog.add(
+        kind_of<Sink>("basket", {}, [&](const Json&, const Context&) { return std::make_unique<BasketSink>(basket); }));
+    const auto spec = parse_pipeline(
+        std::string("purpose: A test.\nsources:\n  cam: {kind: listening}\n  other: {kind: listening}\n") +
+            "stages:\n" + row.stages + "sinks:\n" + row.sinks,
+        "test.yaml", catalog);
+    ASSERT_TRUE(spec) << spec.error().message;
+    auto executor = Executor::make(*spec, catalog, {}, {});
+    ASSERT_TRUE(executor) << executor.error().message;
+    ASSERT_TRUE(heard.stillness) << row.what;
+    EXPECT_FALSE(heard.stillness->word().is_still) << row.what;
+    EXPECT_TRUE(heard.has_room()) << row.what;
+    (*executor)->start();
+    while (emitted < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    (*executor)->stop();  // Whatever was emitted goes through first.
+    EXPECT_EQ(heard.stillness->word().is_still, row.is_still) << row.what;
+    if (row.is_still) {
+      EXPECT_EQ(heard.stillness->word().needed_by_us, 77);
+    }
+  }
+}
+
+TEST(ExecutorStillness, TheFirstNeedOfAllCounts) {
+  Stillness stillness;
+  EXPECT_FALSE(stillness.word().is_still);
+  stillness.set_takers({"left", "right"});
+  stillness.say("left", {true, 10, 100});
+  EXPECT_FALSE(stillness.word().is_still);
+  stillness.say("right", {true, 20, 50});
+  stillness.say("stranger", {false, 0, 0});
+  EXPECT_TRUE(stillness.word().is_still);
+  EXPECT_EQ(stillness.word().judged_us, 10);
+  EXPECT_EQ(stillness.word().needed_by_us, 50);
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ class Keeper;
 namespace verge::pipeline {
 
 class EngineReports;
+class Stillness;
 struct PipelineSpec;
+struct StillWord;
 
 /// Takes a packet on. May block when the next queue is full and its policy is to wait.
 using Emit = std::function<void(Packet)>;
@@ -54,6 +56,12 @@ struct Context {
   evidence::Keeper* evidence = nullptr;                      ///< Where evidence is kept; null: nowhere.
   EngineReports* engines = nullptr;                          ///< Told what runs the models; null: nobody asks.
   std::function<void(std::string name, Method)> add_method;  ///< Offers a direct method of the module.
+  /// Sources: what the stages at it say (stillness.h). Null: nobody says anything.
+  std::shared_ptr<const Stillness> stillness;
+  /// Sources: whether one more picture now finds room, so that none waiting is lost for it. Null: always.
+  std::function<bool()> has_room;
+  /// Stages of one stream: tells the source what stillness.h says. Null: nobody listens.
+  std::function<void(const StillWord&)> tell_still;
 };
 
 /// One step of one stream. Calls come in the order open, process*, close, never two at once, but not always from the

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "pipeline/option_checks.h"
+#include "pipeline/stillness.h"
 #include "vision/zone.h"
 
 namespace verge::vision {
@@ -21,12 +22,14 @@ constexpr float kDeviations = 4;        // From the mean, to be far from it.
 constexpr double kFollowS = 5;          // Time constant of the mean while nothing moves,
 constexpr double kAbsorbS = 30;         // and while something does.
 constexpr double kNewSceneShare = 0.5;  // Of the picture; more is another scene, not motion in this one.
+constexpr double kPatience = 1.25;      // Of the time between still pictures: then one has to come.
 
 class MotionStage final : public pipeline::Stage {
  public:
   MotionStage(MotionOptions options, const pipeline::Context& context)
       : options_(options),
         detector_(std::move(options)),
+        tell_still_(context.tell_still),
         skipped_(context.metrics->counter("verge_motion_skipped_total", "Still pictures that were not analysed.",
                                           {{"stream", context.stream}})),
         area_(context.metrics->gauge("verge_motion_area", "Part of the newest picture that moves, 0..1.",
@@ -53,6 +56,7 @@ class MotionStage final : public pipeline::Stage {
     if (take_ != frame.take) {
       detector_.reset();
       passed_us_.reset();
+      seen_us_.reset();
     }
     take_ = frame.take;
     const double area = detector_.update(frame, now_us);
@@ -62,17 +66,29 @@ class MotionStage final : public pipeline::Stage {
       return at_us && static_cast<double>(now_us - *at_us) < seconds * 1e6;
     };
     const bool is_moving = area >= options_.area_min || within(moved_us_, options_.hold_s);
-    const bool is_due = !passed_us_ || (options_.still_fps > 0 && !within(passed_us_, 1 / options_.still_fps));
+    // The next picture comes about as long after this one as this one after the last: which is nearer to the time?
+    const double still_s = options_.still_fps > 0 ? 1 / options_.still_fps : 0;
+    const double step_s = seen_us_ ? static_cast<double>(now_us - *seen_us_) / 1e6 : 0;
+    const bool is_due = !passed_us_ || (still_s > 0 && !within(passed_us_, still_s - std::min(step_s, still_s) / 2));
     if (is_moving || is_due) passed_us_ = now_us;
+    seen_us_ = now_us;
+    if (tell_still_) tell(is_moving, still_s);
     return is_moving || is_due;
+  }
+
+  void tell(bool is_moving, double still_s) const {
+    pipeline::StillWord word{!is_moving, *seen_us_};
+    if (still_s > 0) word.needed_by_us = *passed_us_ + std::llround(kPatience * still_s * 1e6);
+    tell_still_(word);
   }
 
   const MotionOptions options_;
   MotionDetector detector_;
+  const std::function<void(const pipeline::StillWord&)> tell_still_;
   Counter& skipped_;
   Gauge& area_;
   std::optional<std::uint32_t> take_;
-  std::optional<std::int64_t> moved_us_, passed_us_;
+  std::optional<std::int64_t> moved_us_, passed_us_, seen_us_;
 };
 
 Result<std::unique_ptr<pipeline::Stage>> make_motion(const Json& options, const pipeline::Context& context) {

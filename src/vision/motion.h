@@ -9,7 +9,10 @@
 // What goes through says where it moves (Scene::moving), so that a detector can look closer there (detect's focus).
 //
 // Still pictures go through `still_fps` times a second, so that objects that stand still are not forgotten: with the
-// tracker's lost_s of 2 it should not be below 0.5.
+// tracker's lost_s of 2 it should not be below 0.5. The picture nearest to the time that is due is the one.
+//
+// The source is told whether anything moves (pipeline/stillness.h), so that a camera need not decode what nobody looks
+// at.
 // Threads: a MotionDetector is used by one thread at a time.
 #pragma once
 

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <limits>
 #include <random>
 
 #include "base/json.h"
+#include "pipeline/stillness.h"
 #include "vision/test_frames.h"
 #include "vision/test_stages.h"
 
@@ -161,6 +163,57 @@ TEST(MotionStage, LetsMotionThroughAndStillPicturesNowAndThen) {
   }
   EXPECT_EQ(passed, "x.........x.........x....xxxxx.........x");
   EXPECT_EQ(metrics.counter("verge_motion_skipped_total", "", {{"stream", "gate"}}).value(), 31);
+}
+
+/// The word after each picture, and whether the picture went through: '.' still, 'o' still and through, 'x' moving.
+std::string told(const Json& options, const std::vector<std::int64_t>& times_us,
+                 std::vector<pipeline::StillWord>& words) {
+  Metrics metrics;
+  pipeline::Context context;
+  context.metrics = &metrics;
+  context.tell_still = [&](const pipeline::StillWord& word) { words.push_back(word); };
+  const auto kind = motion_kind();
+  auto stage = kind.make(testing::with_defaults(kind, options), context);
+  EXPECT_TRUE(stage);
+  std::string seen;
+  for (std::uint32_t i = 0; i < times_us.size(); ++i) {
+    auto scene = std::make_shared<pipeline::Scene>();
+    scene->frame = picture(i, i == 4 ? 100 : -1);
+    pipeline::Packet packet;
+    packet.monotonic_us = times_us[i];
+    packet.payload = std::shared_ptr<const pipeline::Scene>(std::move(scene));
+    bool is_through = false;
+    EXPECT_TRUE((*stage)->process(packet, [&](const pipeline::Packet&) { is_through = true; }));
+    EXPECT_EQ(words.size(), i + 1);
+    seen += !words.back().is_still ? 'x' : is_through ? 'o' : '.';
+  }
+  return seen;
+}
+
+TEST(MotionStage, TellsTheSourceWhetherAnythingMoves) {
+  constexpr std::int64_t kSecond = 1'000'000;
+  std::vector<pipeline::StillWord> words;
+  std::vector<std::int64_t> times;
+  for (int i = 0; i < 10; ++i) times.push_back(kSecond + i * kSecond / 4);
+  EXPECT_EQ(told({{"still_fps", 1}, {"hold_s", 0.5}}, times, words), "o...xx...o");
+  EXPECT_EQ(words[2].judged_us, times[2]);
+  EXPECT_EQ(words[3].needed_by_us, kSecond + kSecond * 5 / 4) << "the first went through";
+  EXPECT_EQ(words[8].needed_by_us, times[5] + kSecond * 5 / 4);
+  EXPECT_EQ(words[9].needed_by_us, times[9] + kSecond * 5 / 4);
+  words.clear();
+  told({{"still_fps", 0}}, times, words);
+  EXPECT_EQ(words[3].needed_by_us, std::numeric_limits<std::int64_t>::max()) << "none is asked for";
+}
+
+TEST(MotionStage, TheNearestStillPictureGoesThrough) {
+  std::vector<pipeline::StillWord> words;
+  // Key pictures come once a second, but not to the millisecond; a gate that waits for a whole second loses every
+  // other.
+  EXPECT_EQ(told({{"still_fps", 1}, {"area_min", 1}}, {0, 990'000, 2'000'000, 2'980'000, 3'970'000, 5'000'000}, words),
+            "oooooo");
+  words.clear();
+  EXPECT_EQ(told({{"still_fps", 1}, {"area_min", 1}}, {0, 300'000, 600'000, 900'000, 1'200'000, 1'500'000}, words),
+            "o..o..");
 }
 
 TEST(MotionStage, RefusesWhatCannotBe) {
