@@ -17,20 +17,21 @@ std::vector<connectors::onvif::Camera> two_cameras() {
   main.width = 1920;
   main.height = 1080;
   main.fps = 25;
-  return {{{"urn:uuid:a", {"http://10.0.0.7/onvif"}, "Gate", "X-100"},
-           "eth0",
-           "10.0.0.7",
-           {{main, "rtsp://u:hush@10.0.0.7/1?channel=1", ""}, {{"sub", "", ""}, "rtsp://10.0.0.7/2?password=hush", ""}},
-           ""},
-          {{"urn:uuid:b", {"http://10.0.0.8/onvif"}, "", ""}, "eth0", "10.0.0.8", {}, "it refuses"}};
+  return {
+      {{"urn:uuid:a", {"http://192.0.2.7/onvif"}, "Gate", "X-100"},
+       "eth0",
+       "192.0.2.7",
+       {{main, "rtsp://u:hush@192.0.2.7/1?channel=1", ""}, {{"sub", "", ""}, "rtsp://192.0.2.7/2?password=hush", ""}},
+       ""},
+      {{"urn:uuid:b", {"http://192.0.2.8/onvif"}, "", ""}, "eth0", "192.0.2.8", {}, "it refuses"}};
 }
 
 TEST(CameraOutput, ShowsStreamsWithoutLogins) {
   const std::string table = cameras_as_table(two_cameras());
-  EXPECT_THAT(table, AllOf(HasSubstr("Gate"), HasSubstr("1920x1080"), HasSubstr("rtsp://10.0.0.7/1?channel=1"),
-                           HasSubstr("rtsp://10.0.0.7/2?***"), HasSubstr("it refuses"), Not(HasSubstr("hush"))));
+  EXPECT_THAT(table, AllOf(HasSubstr("Gate"), HasSubstr("1920x1080"), HasSubstr("rtsp://192.0.2.7/1?channel=1"),
+                           HasSubstr("rtsp://192.0.2.7/2?***"), HasSubstr("it refuses"), Not(HasSubstr("hush"))));
   const Json json = cameras_as_json(two_cameras());
-  EXPECT_EQ(json[0]["streams"][0]["url"], "rtsp://10.0.0.7/1?channel=1");
+  EXPECT_EQ(json[0]["streams"][0]["url"], "rtsp://192.0.2.7/1?channel=1");
   EXPECT_EQ(json[0]["streams"][0]["fps"], 25);
   EXPECT_EQ(json[1]["error"], "it refuses");
   EXPECT_THAT(to_text(json), Not(HasSubstr("hush")));
@@ -57,11 +58,11 @@ TEST(CameraOutput, TellsWhatACameraSends) {
 }
 
 TEST(CameraOutput, APasswordIsNotTyped) {
-  for (const char* good : {"rtsp://10.0.0.7/1", "rtsp://guard@10.0.0.7/1", "rtsp://guard:${CAMERA_PASSWORD}@10.0.0.7/1",
-                           "${CAMERA_URL}", "/dev/video0"}) {
+  for (const char* good : {"rtsp://192.0.2.7/1", "rtsp://guard@192.0.2.7/1",
+                           "rtsp://guard:${CAMERA_PASSWORD}@192.0.2.7/1", "${CAMERA_URL}", "/dev/video0"}) {
     EXPECT_TRUE(refuse_typed_password(good)) << good;
   }
-  for (const char* bad : {"rtsp://guard:hush@10.0.0.7/1", "rtsp://guard:hush${A}@10.0.0.7/1", "http://guard:@a/"}) {
+  for (const char* bad : {"rtsp://guard:hush@192.0.2.7/1", "rtsp://guard:hush${A}@192.0.2.7/1", "http://guard:@a/"}) {
     const auto refused = refuse_typed_password(bad);
     ASSERT_FALSE(refused) << bad;
     EXPECT_THAT(refused.error().message, AllOf(HasSubstr("${CAMERA_PASSWORD}@"), Not(HasSubstr("hush"))));

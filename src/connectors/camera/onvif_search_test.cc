@@ -37,7 +37,7 @@ std::string match(const std::string& id, const std::string& endpoint, const std:
 class RecordedNetwork final : public Network {
  public:
   Result<std::vector<Interface>> interfaces(bool with_loopback) const override {
-    std::vector<Interface> all = {{"eth0", "10.0.0.2"}, {"wlan0", "10.1.0.2"}};
+    std::vector<Interface> all = {{"eth0", "192.0.2.2"}, {"wlan0", "198.51.100.2"}};
     if (with_loopback) all.push_back({"lo", "127.0.0.1"});
     return all;
   }
@@ -46,12 +46,12 @@ class RecordedNetwork final : public Network {
     asked_on = on.size();
     const std::string id = id_in(question);
     return std::vector<Answer>{
-        {"wlan0", "10.1.0.9", match(id, "urn:uuid:b", "http://10.1.0.9/onvif")},
-        {"eth0", "10.0.0.7", match(id, "urn:uuid:a", "http://10.0.0.7:8000/onvif/device")},
-        {"eth0", "10.0.0.7", match(id, "urn:uuid:a", "http://10.0.0.7:8000/onvif/device")},  // Its second answer.
-        {"eth0", "10.0.0.8", match(id, "urn:uuid:p", "http://10.0.0.8/print", "wprt:PrintDeviceType")},
-        {"eth0", "10.0.0.7", match("another", "urn:uuid:x", "http://10.0.0.7/")},
-        {"eth0", "10.0.0.6", "garbage"}};
+        {"wlan0", "198.51.100.9", match(id, "urn:uuid:b", "http://198.51.100.9/onvif")},
+        {"eth0", "192.0.2.7", match(id, "urn:uuid:a", "http://192.0.2.7:8000/onvif/device")},
+        {"eth0", "192.0.2.7", match(id, "urn:uuid:a", "http://192.0.2.7:8000/onvif/device")},  // Its second answer.
+        {"eth0", "192.0.2.8", match(id, "urn:uuid:p", "http://192.0.2.8/print", "wprt:PrintDeviceType")},
+        {"eth0", "192.0.2.7", match("another", "urn:uuid:x", "http://192.0.2.7/")},
+        {"eth0", "192.0.2.6", "garbage"}};
   }
   Result<std::string> post(const std::string& address, const std::string& soap) override {
     posts.emplace_back(address, soap);
@@ -70,18 +70,18 @@ class RecordedNetwork final : public Network {
                 "<Second>45</Second></Time><Date><Year>2010</Year><Month>9</Month><Day>16</Day></Date></UTCDateTime>"
                 "</SystemDateAndTime></GetSystemDateAndTimeResponse>")},
       {"GetCapabilities", envelope("",
-                                   "<GetCapabilitiesResponse><Capabilities><Media><XAddr>http://10.0.0.7:8000/media"
+                                   "<GetCapabilitiesResponse><Capabilities><Media><XAddr>http://192.0.2.7:8000/media"
                                    "</XAddr></Media></Capabilities></GetCapabilitiesResponse>")},
       {"GetProfiles", envelope("",
                                "<GetProfilesResponse><Profiles token=\"main\"/><Profiles token=\"sub\"/>"
                                "</GetProfilesResponse>")},
       {"GetStreamUri", envelope("",
-                                "<GetStreamUriResponse><MediaUri><Uri>rtsp://10.0.0.7/1</Uri></MediaUri>"
+                                "<GetStreamUriResponse><MediaUri><Uri>rtsp://192.0.2.7/1</Uri></MediaUri>"
                                 "</GetStreamUriResponse>")}};
 };
 
 Camera gate() {
-  return {{"urn:uuid:a", {"http://10.0.0.7:8000/onvif/device"}, "Gate", ""}, "eth0", "10.0.0.7", {}, {}};
+  return {{"urn:uuid:a", {"http://192.0.2.7:8000/onvif/device"}, "Gate", ""}, "eth0", "192.0.2.7", {}, {}};
 }
 
 TEST(OnvifSearch, FindsEachCameraOnce) {
@@ -90,7 +90,7 @@ TEST(OnvifSearch, FindsEachCameraOnce) {
   ASSERT_TRUE(cameras) << cameras.error().message;
   EXPECT_EQ(network.asked_on, 2U);
   ASSERT_EQ(cameras->size(), 2U);
-  EXPECT_EQ(cameras->front().from, "10.0.0.7");
+  EXPECT_EQ(cameras->front().from, "192.0.2.7");
   EXPECT_EQ(cameras->front().found.name, "Gate");
   EXPECT_EQ(cameras->back().interface, "wlan0");
 }
@@ -110,10 +110,10 @@ TEST(OnvifSearch, AsksForStreamsByTheCamerasClock) {
   EXPECT_EQ(camera.error, "");
   ASSERT_EQ(camera.streams.size(), 2U);
   EXPECT_EQ(camera.streams[1].profile.token, "sub");
-  EXPECT_EQ(camera.streams[1].uri, "rtsp://10.0.0.7/1");
+  EXPECT_EQ(camera.streams[1].uri, "rtsp://192.0.2.7/1");
   ASSERT_EQ(network.posts.size(), 5U);
-  EXPECT_EQ(network.posts[1].first, "http://10.0.0.7:8000/onvif/device");
-  EXPECT_EQ(network.posts[2].first, "http://10.0.0.7:8000/media");
+  EXPECT_EQ(network.posts[1].first, "http://192.0.2.7:8000/onvif/device");
+  EXPECT_EQ(network.posts[2].first, "http://192.0.2.7:8000/media");
   EXPECT_THAT(network.posts[0].second, Not(HasSubstr("guard")));
   for (std::size_t i = 1; i < network.posts.size(); ++i) {
     EXPECT_THAT(network.posts[i].second, AllOf(HasSubstr("2010-09-16T07:50:45Z"), Not(HasSubstr("userpassword"))));
@@ -123,18 +123,18 @@ TEST(OnvifSearch, AsksForStreamsByTheCamerasClock) {
 TEST(OnvifSearch, SendsALoginOnlyWhereItWasAnswered) {
   RecordedNetwork network;
   Camera camera = gate();
-  camera.from = "10.0.0.66";
+  camera.from = "192.0.2.66";
   ask_for_streams(network, camera, {"guard", "x"}, ManualClock());
-  EXPECT_THAT(camera.error, HasSubstr("answers from 10.0.0.66, but names http://10.0.0.7:8000/onvif/device"));
+  EXPECT_THAT(camera.error, HasSubstr("answers from 192.0.2.66, but names http://192.0.2.7:8000/onvif/device"));
   EXPECT_THAT(network.posts, IsEmpty());
 
   camera = gate();  // Its media service claims to be elsewhere.
   network.answers["GetCapabilities"] =
       envelope("",
-               "<GetCapabilitiesResponse><Capabilities><Media><XAddr>http://192.0.2.1/media?x=1</XAddr></Media>"
+               "<GetCapabilitiesResponse><Capabilities><Media><XAddr>http://203.0.113.1/media?x=1</XAddr></Media>"
                "</Capabilities></GetCapabilitiesResponse>");
   ask_for_streams(network, camera, {"guard", "x"}, ManualClock());
-  EXPECT_EQ(network.posts.back().first, "http://10.0.0.7:8000/media?x=1");
+  EXPECT_EQ(network.posts.back().first, "http://192.0.2.7:8000/media?x=1");
 }
 
 TEST(OnvifSearch, ACameraMayRefuse) {
@@ -150,10 +150,10 @@ TEST(OnvifSearch, ACameraMayRefuse) {
 }
 
 TEST(OnvifSearch, HostsOfAddresses) {
-  EXPECT_EQ(host_of("http://10.0.0.7:80/onvif"), "10.0.0.7");
-  EXPECT_EQ(host_of("http://10.0.0.7"), "10.0.0.7");
+  EXPECT_EQ(host_of("http://192.0.2.7:80/onvif"), "192.0.2.7");
+  EXPECT_EQ(host_of("http://192.0.2.7"), "192.0.2.7");
   EXPECT_EQ(host_of("http://[fe80::1]:80/x"), "fe80::1");
-  EXPECT_EQ(host_of("http://a@b@10.0.0.7/x"), "10.0.0.7");
+  EXPECT_EQ(host_of("http://a@b@192.0.2.7/x"), "192.0.2.7");
   EXPECT_EQ(host_of("http://"), "");
   EXPECT_EQ(host_of("http://["), "");
 }

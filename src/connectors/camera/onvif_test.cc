@@ -28,14 +28,14 @@ constexpr const char* kProbeMatch = R"(<?xml version="1.0" encoding="utf-8"?>
   <d:Types>dn:NetworkVideoTransmitter tds:Device</d:Types>
   <d:Scopes>onvif://www.onvif.org/type/video_encoder onvif://www.onvif.org/name/Gate%20North
    onvif://www.onvif.org/hardware/X-100</d:Scopes>
-  <d:XAddrs>http://10.0.0.7/onvif/device_service http://[fe80::1]/onvif/device_service ftp://10.0.0.7/</d:XAddrs>
+  <d:XAddrs>http://192.0.2.7/onvif/device_service http://[fe80::1]/onvif/device_service ftp://192.0.2.7/</d:XAddrs>
   <d:MetadataVersion>1</d:MetadataVersion>
  </d:ProbeMatch></d:ProbeMatches></SOAP-ENV:Body>
 </SOAP-ENV:Envelope>)";
 
 constexpr const char* kCapabilities = R"(<env:Envelope xmlns:env="http://www.w3.org/2003/05/soap-envelope"
  xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:tt="http://www.onvif.org/ver10/schema"><env:Body>
- <tds:GetCapabilitiesResponse><tds:Capabilities><tt:Media><tt:XAddr>http://10.0.0.7/onvif/media</tt:XAddr>
+ <tds:GetCapabilitiesResponse><tds:Capabilities><tt:Media><tt:XAddr>http://192.0.2.7/onvif/media</tt:XAddr>
  </tt:Media></tds:Capabilities></tds:GetCapabilitiesResponse></env:Body></env:Envelope>)";
 
 constexpr const char* kProfiles = R"(<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
@@ -53,7 +53,7 @@ constexpr const char* kProfiles = R"(<s:Envelope xmlns:s="http://www.w3.org/2003
 
 constexpr const char* kStreamUri = R"(<S:Envelope xmlns:S="http://www.w3.org/2003/05/soap-envelope"><S:Body>
  <m:GetStreamUriResponse xmlns:m="http://www.onvif.org/ver10/media/wsdl"><m:MediaUri>
-  <t:Uri xmlns:t="http://www.onvif.org/ver10/schema"> rtsp://10.0.0.7:554/h264?channel=1&amp;sub=0 </t:Uri>
+  <t:Uri xmlns:t="http://www.onvif.org/ver10/schema"> rtsp://192.0.2.7:554/h264?channel=1&amp;sub=0 </t:Uri>
  </m:MediaUri></m:GetStreamUriResponse></S:Body></S:Envelope>)";
 
 constexpr const char* kRefusal = R"(<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><s:Fault>
@@ -85,7 +85,7 @@ TEST(Onvif, FindsCameras) {
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->endpoint, "urn:uuid:11223344-0000-1000-8000-001122334455");
   EXPECT_THAT(found->addresses,
-              ElementsAre("http://10.0.0.7/onvif/device_service", "http://[fe80::1]/onvif/device_service"));
+              ElementsAre("http://192.0.2.7/onvif/device_service", "http://[fe80::1]/onvif/device_service"));
   EXPECT_EQ(found->name, "Gate North");
   EXPECT_EQ(found->hardware, "X-100");
   const auto other = read_probe_match(kProbeMatch, "00000000-7dec-11d0-c360-f01234567890");
@@ -96,7 +96,7 @@ TEST(Onvif, FindsCameras) {
 TEST(Onvif, ReadsWhatACameraOffers) {
   const auto media = read_media_address(kCapabilities);
   ASSERT_TRUE(media) << media.error().message;
-  EXPECT_EQ(*media, "http://10.0.0.7/onvif/media");
+  EXPECT_EQ(*media, "http://192.0.2.7/onvif/media");
   const auto profiles = read_profiles(kProfiles);
   ASSERT_TRUE(profiles) << profiles.error().message;
   ASSERT_EQ(profiles->size(), 2U);
@@ -110,7 +110,7 @@ TEST(Onvif, ReadsWhatACameraOffers) {
   EXPECT_EQ(profiles->back().width, 0) << "it does not say";
   const auto uri = read_stream_uri(kStreamUri);
   ASSERT_TRUE(uri) << uri.error().message;
-  EXPECT_EQ(*uri, "rtsp://10.0.0.7:554/h264?channel=1&sub=0");
+  EXPECT_EQ(*uri, "rtsp://192.0.2.7:554/h264?channel=1&sub=0");
 }
 
 constexpr const char* kDate = R"(<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
