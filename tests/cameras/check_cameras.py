@@ -21,6 +21,7 @@ from cameras import H264Film, H265Film, HttpCamera, RtspCamera, jpegs_of
 from door_checks import check_certificates, check_discovery, fingerprint
 from evidence_checks import check_evidence
 from flap_checks import check_flaps
+from still_checks import check_stillness
 from testkit import Program, Verdicts, run, until
 
 FPS = 10
@@ -154,9 +155,9 @@ def check_streams(site, verdicts):
         verdicts.check(f"{name}: decodes only what is needed", received > 0 and decoded <= share * received + 1,
                        f"{decoded:.0f} of {received:.0f}")
     for name in steady:
-        whole = {column: last[column].get(name, 0) for column in ("received", "decoded", "skipped", "broken")}
+        whole = {column: last[column].get(name, 0) for column in ("received", "decoded", "skipped", "still", "broken")}
         rest = whole["received"] - whole["decoded"] - whole["skipped"] - whole["broken"]
-        verdicts.check(f"{name}: every picture is counted once", 0 <= rest <= 64 and whole["broken"] == 0,
+        verdicts.check(f"{name}: every picture is counted once", 0 <= rest <= 64 and whole["broken"] == whole["still"] == 0,
                        f"{whole}")
     verdicts.check("nothing was lost meanwhile", all(last["reconnects"].get(name, 0) == 0 for name in steady),
                    f"{ {name: last['reconnects'].get(name, 0) for name in steady if last['reconnects'].get(name, 0)} }")
@@ -260,6 +261,7 @@ def main():
         verdicts.check("stops at once", time.monotonic() - begin < 10, f"{time.monotonic() - begin:.1f} s")
         check_words(site, verdicts)
         check_flaps(arguments.programs, folder, site.films["small"], verdicts)
+        check_stillness(arguments.programs, folder, arguments.film, verdicts)
         check_evidence(arguments.programs, folder, site.films, site.pictures, verdicts)
         check_certificates(arguments.programs, folder, site.films, site.pictures, verdicts)
         check_discovery(arguments.programs, folder, site.films, verdicts)

@@ -33,6 +33,10 @@ std::vector<pipeline::OptionInfo> camera_options() {
       {"loop", "flag", "Film, folder: begin again at the end.", false},
       {"pace", "flag", "Film, folder: at its own speed, dropping late pictures; false: as fast as possible.", true},
       {"keyframes_only", "flag", "Only pictures that need no other; the camera says how often they come.", false},
+      {"while_still", "text",
+       "RTSP: all, or keyframes: while every stage `motion` at it says that nothing moves, only key pictures are "
+       "decoded, and what lies between them when something moves or still_fps asks for more.",
+       "all"},
       {"transport", "text", "RTSP: tcp, or udp.", "tcp"},
       {"silence_s", "number", "Live cameras: connect again after so long without a picture, 0.5 to 3600.", 3},
       {"evidence_url", "text",
@@ -46,7 +50,7 @@ std::vector<pipeline::OptionInfo> camera_options() {
 struct CameraSettings {
   CameraUrl url;
   PictureWish wish;
-  bool loop, pace, is_udp;
+  bool loop, pace, is_udp, rests_while_still;
   double silence_s;
   std::optional<CameraUrl> evidence_url;
   std::optional<RecordWish> record;
@@ -108,10 +112,18 @@ Result<CameraSettings> read_settings(const Json& options, const std::filesystem:
   settings.silence_s = options["silence_s"].get<double>();
   const auto transport = options["transport"].get<std::string>();
   settings.is_udp = transport == "udp";
+  const auto while_still = options.value("while_still", "all");
+  settings.rests_while_still = while_still == "keyframes";
   if (!(settings.wish.fps_max >= 0 && settings.wish.fps_max <= kFpsMax)) {
     return camera_mistake(settings.url, "fps must be 0 to 1000");
   }
   if (transport != "tcp" && transport != "udp") return camera_mistake(settings.url, "transport must be tcp or udp");
+  if (while_still != "all" && while_still != "keyframes") {
+    return camera_mistake(settings.url, "while_still must be all or keyframes");
+  }
+  if (settings.rests_while_still && settings.url.sort != CameraSort::rtsp) {
+    return camera_mistake(settings.url, "while_still: keyframes is about rtsp:// and rtsps://");
+  }
   if (!(settings.silence_s >= kSilenceMin_s && settings.silence_s <= kSilenceMax_s)) {
     return camera_mistake(settings.url, "silence_s must be 0.5 to 3600");
   }
@@ -129,10 +141,11 @@ Result<CameraSettings> read_settings(const Json& options, const std::filesystem:
   return settings;
 }
 
-std::unique_ptr<CameraLink> make_link(const CameraSettings& settings) {
+std::unique_ptr<CameraLink> make_link(const CameraSettings& settings, const pipeline::Context& context) {
   const CameraUrl& url = settings.url;
   if (url.sort == CameraSort::rtsp) {
-    return make_rtsp_link({url.url, settings.wish, settings.is_udp, false, settings.trust});
+    return make_rtsp_link({url.url, settings.wish, settings.is_udp, false, settings.trust,
+                           StillWish{settings.rests_while_still, context.stillness, context.has_room}});
   }
   if (url.sort == CameraSort::http) return make_http_link({url.url, settings.wish, settings.trust});
   V4l2Options device;
@@ -148,7 +161,7 @@ Result<std::unique_ptr<pipeline::Source>> make_unmasked_camera(const Json& optio
     const bool has_other = settings.evidence_url.has_value();
     auto live = make_live_camera(
         {settings.url.shown, settings.silence_s, !has_other, has_other ? std::nullopt : settings.record},
-        make_link(settings), context);
+        make_link(settings, context), context);
     if (!has_other) return live;
     auto link = make_rtsp_link({settings.evidence_url->url, {}, settings.is_udp, true, settings.trust});
     return with_kept_stream(std::move(live),

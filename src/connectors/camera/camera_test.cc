@@ -51,6 +51,7 @@ TEST_F(CameraKindTest, TakesWhateverTheUrlNames) {
               {{{"url", "rtsp://me:${SECRET}@gate/1"}, {"transport", "udp"}, {"keyframes_only", true}}, true},
               {{{"url", "https://gate/snap.jpg"}, {"fps", 0.1}}, true},
               {{{"url", "rtsp://gate/sub"}, {"evidence_url", "rtsp://gate/main"}, {"record", {{"days", 2}}}}, true},
+              {{{"url", "rtsp://gate/1"}, {"while_still", "keyframes"}}, true},
               {{{"url", "/dev/video0"}, {"silence_s", 10}}, true}};
   for (const auto& row : rows) {
     const auto source = make(row.options);
@@ -78,6 +79,8 @@ TEST_F(CameraKindTest, RefusesWithoutTellingSecrets) {
               {{{"url", "rtsp://me:hush@gate/1"}, {"silence_s", 0}}, "silence_s must be"},
               {{{"url", "rtsp://me:hush@gate/1"}, {"evidence_url", "film.avi"}}, "evidence_url is an rtsp://"},
               {{{"url", "film.avi"}, {"evidence_url", "rtsp://gate/2"}}, "evidence_url is an rtsp://"},
+              {{{"url", "rtsp://gate/1"}, {"while_still", "nothing"}}, "while_still must be all or keyframes"},
+              {{{"url", "http://gate/1"}, {"while_still", "keyframes"}}, "keyframes is about rtsp://"},
               {{{"url", "rtsp://gate/1"}, {"record", {{"day", 1}}}}, "no option \"day\"; did you mean \"days\"?"},
               {{{"url", "rtsp://gate/1"}, {"record", {{"segment_s", 1}}}}, "segment_s is 1; give 5 to 3600"}};
   for (const auto& row : rows) {

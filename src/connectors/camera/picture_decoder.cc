@@ -133,10 +133,23 @@ std::int64_t PictureDecoder::time_of_stamp(std::int64_t stamp) const {
 
 /// Also tells the decoder what to pass over.
 bool PictureDecoder::has_to_be_decoded(const AVPacket& packet) {
-  const bool is_due = packet.pts == AV_NOPTS_VALUE || pick_.is_due(time_of_stamp(packet.pts));
-  if (!is_due && (is_intra_only_ || wish_.keyframes_only)) return false;
-  decoder_->skip_frame = wish_.keyframes_only ? AVDISCARD_NONKEY : is_due ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
+  const bool is_wanted = is_due(packet);
+  if (!is_wanted && (is_intra_only_ || wish_.keyframes_only)) return false;
+  decoder_->skip_frame = wish_.keyframes_only ? AVDISCARD_NONKEY : is_wanted ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
   return true;
+}
+
+bool PictureDecoder::is_due(const AVPacket& packet) const {
+  return packet.pts == AV_NOPTS_VALUE || pick_.is_due(time_of_stamp(packet.pts));
+}
+
+bool PictureDecoder::is_pending(std::int64_t stamp) const {
+  return std::ranges::find(pending_, stamp, &Pending::stamp) != pending_.end();
+}
+
+std::size_t PictureDecoder::jump() {
+  ffmpeg_.avcodec_flush_buffers(decoder_.get());
+  return std::exchange(pending_, {}).size();
 }
 
 void PictureDecoder::count_broken() {
@@ -147,23 +160,27 @@ void PictureDecoder::count_broken() {
 bool PictureDecoder::put(const AVPacket* packet, const Arrival& arrival) {
   if (packet == nullptr) return ffmpeg_.avcodec_send_packet(decoder_.get(), nullptr) == 0;
   counters_.received.add();
+  return decode(*packet, arrival);
+}
+
+bool PictureDecoder::decode(const AVPacket& packet, const Arrival& arrival) {
   ++packets_since_;
   newest_ = arrival;
-  if (!has_to_be_decoded(*packet)) {
+  if (!has_to_be_decoded(packet)) {
     counters_.skipped.add();
     return true;
   }
-  if (jpeg_ && put_jpeg(*packet)) return true;
-  if (ffmpeg_.avcodec_send_packet(decoder_.get(), packet) != 0) {
+  if (jpeg_ && put_jpeg(packet)) return true;
+  if (ffmpeg_.avcodec_send_packet(decoder_.get(), &packet) != 0) {
     count_broken();
     return false;
   }
-  if (packet->pts == AV_NOPTS_VALUE) return true;
+  if (packet.pts == AV_NOPTS_VALUE) return true;
   if (pending_.size() >= kPendingMax) {
     pending_.erase(std::ranges::min_element(pending_, {}, &Pending::stamp));
     counters_.skipped.add();
   }
-  pending_.push_back({packet->pts, arrival});
+  pending_.push_back({packet.pts, arrival});
   return true;
 }
 

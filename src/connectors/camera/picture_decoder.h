@@ -60,6 +60,15 @@ class PictureDecoder {
   /// Takes a packet; null: there are no more. False when it was broken, which is counted. Call next() until it has
   /// nothing before the next put().
   bool put(const AVPacket* packet, const Arrival& arrival = {});
+  /// The same for a packet that was counted as received when it came.
+  bool decode(const AVPacket& packet, const Arrival& arrival);
+  /// Whether the picture of this stamp is in the decoder and has not come out.
+  bool is_pending(std::int64_t stamp) const;
+  /// Whether the rate wants a picture of this packet's time.
+  bool is_due(const AVPacket& packet) const;
+  /// Packets were left out; what comes next is a key picture. What it still holds never comes; returns how many.
+  std::size_t jump();
+  bool is_intra_only() const { return is_intra_only_; }
   /// Takes one whole picture (JPEG, PNG, raw) with its time.
   bool put_whole(std::string_view bytes, std::int64_t time_us, const Arrival& arrival = {});
   /// The next wanted picture, or nothing: it needs more, or is_at_end(). Errors: corrupt (kBrokenInARowMax), limit (no

@@ -39,7 +39,9 @@ class RtspLink final : public CameraLink {
     if (CameraRecorder* recorder = watch.recorder()) {
       recorder->begin(*ffmpeg_, *format->streams[video]->codecpar, format->streams[video]->time_base);
     }
-    return play(watch, *format, video, std::move(decoder));
+    return play(
+        watch, *format, video,
+        std::make_unique<StillDecoder>(*ffmpeg_, std::move(decoder), options_.wish, options_.still, watch.counters()));
   }
 
  private:
@@ -58,7 +60,7 @@ class RtspLink final : public CameraLink {
     return code;
   }
 
-  Status play(CameraWatch& watch, AVFormatContext& format, int video, std::unique_ptr<PictureDecoder> decoder) const {
+  Status play(CameraWatch& watch, AVFormatContext& format, int video, std::unique_ptr<StillDecoder> decoder) const {
     const auto packet = own(*ffmpeg_, ffmpeg_->av_packet_alloc());
     if (!packet) return Error{ErrorCode::limit, "no memory"};
     for (int broken_reads = 0; broken_reads < kBrokenReadsMax;) {
@@ -80,7 +82,7 @@ class RtspLink final : public CameraLink {
         const Arrival arrival = watch.now();
         watch.note_picture((packet->flags & AV_PKT_FLAG_KEY) != 0, arrival);
         if (CameraRecorder* recorder = watch.recorder()) recorder->put(*packet, arrival);
-        if (decoder != nullptr) decoder->put(packet.get(), arrival);
+        if (decoder != nullptr) decoder->put(*packet, arrival);
       }
       ffmpeg_->av_packet_unref(packet.get());
       if (!is_ours || !decoder) continue;
@@ -90,7 +92,7 @@ class RtspLink final : public CameraLink {
     return Error{ErrorCode::corrupt, "what it sends is no video"};
   }
 
-  static Result<bool> show_all(CameraWatch& watch, PictureDecoder& decoder) {
+  static Result<bool> show_all(CameraWatch& watch, StillDecoder& decoder) {
     for (bool has_shown = false;; has_shown = true) {
       VERGE_TRY(auto picture, decoder.next());
       if (!picture) return has_shown;
@@ -99,7 +101,7 @@ class RtspLink final : public CameraLink {
   }
 
   /// The first picture tells the recorder how large they are; the others need not be decoded.
-  static Result<bool> measure(CameraWatch& watch, PictureDecoder& decoder) {
+  static Result<bool> measure(CameraWatch& watch, StillDecoder& decoder) {
     VERGE_TRY(const auto picture, decoder.next());
     if (!picture || watch.recorder() == nullptr) return picture.has_value();
     watch.recorder()->note_size(picture->frame->width, picture->frame->height);

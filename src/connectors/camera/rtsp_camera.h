@@ -10,6 +10,7 @@
 
 #include "connectors/camera/camera_trust.h"
 #include "connectors/camera/live_camera.h"
+#include "connectors/camera/still_decoder.h"
 
 namespace verge::connectors {
 
@@ -19,6 +20,7 @@ struct RtspOptions {
   bool is_udp = false;        ///< Pictures over UDP instead of the RTSP connection.
   bool is_only_kept = false;  ///< Nothing is shown: pictures go to the recorder; only the first one is decoded.
   CameraTrust trust{};        ///< For rtsps.
+  StillWish still{};          ///< What is decoded while nothing moves.
 };
 
 std::unique_ptr<CameraLink> make_rtsp_link(RtspOptions options);
