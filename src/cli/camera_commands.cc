@@ -143,7 +143,8 @@ void add_camera_commands(CLI::App& app, Context& context) {
   look->footer(
       "Example:\n  verge camera check 'rtsp://guard:${CAMERA_PASSWORD}@192.0.2.7/stream1' --out picture.jpg\n\n"
       "${NAME} is an environment variable. The picture is as the camera sends it, nobody is hidden in it.");
-  look->add_option("url", arguments->url, "As in a pipeline: rtsp://, rtsps://, http://, https://, /dev/videoN")
+  look->add_option("url", arguments->url,
+                   "As in a pipeline: rtsp://, rtsps://, onvif://, http://, https://, /dev/videoN")
       ->required();
   look->add_option("--out", arguments->picture_file, "Keep the last picture here, JPEG");
   look->add_option("--seconds", arguments->check.seconds, "From the first picture on, 0..600")

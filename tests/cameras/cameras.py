@@ -133,8 +133,8 @@ def rtp_packets(film, units, sequence, stamp):
 class Camera:
     """What both sorts have in common: a port, connections, faults."""
 
-    def __init__(self, port, user=None, password=None, scheme="digest", certificate=None):
-        self.port, self.user, self.password, self.scheme = port, user, password, scheme
+    def __init__(self, port, user=None, password=None, scheme="digest", certificate=None, address="127.0.0.1"):
+        self.address, self.port, self.user, self.password, self.scheme = address, port, user, password, scheme
         self.tls = None
         if certificate is not None:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -151,7 +151,7 @@ class Camera:
     def open(self):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self.address, self.port))
         listener.listen(16)
         self.listener = listener
         threading.Thread(target=self.accept, args=(listener,), daemon=True).start()

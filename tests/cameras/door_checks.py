@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import time
+import urllib.request
 
 from cameras import HttpCamera, RtspCamera
 from onvif import OnvifCamera
-from testkit import run
+from testkit import Program, run, until
 
 USER, PASSWORD = "guard", "p@ss/w:rd #1"
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -89,25 +90,25 @@ def check_certificates(programs, folder, films, pictures, verdicts):
 def check_discovery(programs, folder, films, verdicts):
     """Probe, match, profiles, address, one picture; all within the test's own network."""
     run("ip", "link", "add", "cam0", "type", "veth", "peer", "name", "cam1")
-    run("ip", "addr", "add", "10.98.0.1/24", "dev", "cam0")
+    run("ip", "addr", "add", "192.0.2.1/24", "dev", "cam0")
     for name in ("cam0", "cam1"):
         run("ip", "link", "set", name, "up")
     RtspCamera(8660, films["small"], user=USER, password=PASSWORD)
-    onvif = OnvifCamera("10.98.0.1", 8661, "Gate%20North", USER, PASSWORD,
+    onvif = OnvifCamera("192.0.2.1", 8661, "Gate%20North", USER, PASSWORD,
                         [("main", "H264", 1920, 1080, 25, "rtsp://127.0.0.1:8660/main?stream=0"),
-                         ("sub", "H264", 320, 240, 10, "rtsp://127.0.0.1:8660/sub")])
+                         ("sub", "H264", 704, 576, 10, "rtsp://127.0.0.1:8662/sub")])
     login = {"VERGE_CAMERA_USER": USER, "VERGE_CAMERA_PASSWORD": PASSWORD}
     found = camera(programs, "discover", "--wait", "3", "-o", "json", **login)
     cameras = json.loads(found.stdout) if found.returncode == 0 else []
     verdicts.check("a camera is found", len(cameras) == 1 and cameras[0]["name"] == "Gate North" and cameras[0]["hardware"] == "Test-1"
-                   and cameras[0]["address"] == "10.98.0.1", found.stdout[-300:] + found.stderr[-300:])
-    verdicts.check("where it asks is said", "cam0 (10.98.0.1)" in found.stderr and " lo " not in found.stderr, found.stderr[-200:])
+                   and cameras[0]["address"] == "192.0.2.1", found.stdout[-300:] + found.stderr[-300:])
+    verdicts.check("where it asks is said", "cam0 (192.0.2.1)" in found.stderr and " lo " not in found.stderr, found.stderr[-200:])
     streams = cameras[0]["streams"] if cameras else []
     verdicts.check("with its streams", [(one["width"], one["fps"], one["codec"], one["url"]) for one in streams]
-                   == [(1920, 25, "H264", "rtsp://127.0.0.1:8660/main?stream=0"), (320, 10, "H264", "rtsp://127.0.0.1:8660/sub")],
+                   == [(1920, 25, "H264", "rtsp://127.0.0.1:8660/main?stream=0"), (704, 10, "H264", "rtsp://127.0.0.1:8662/sub")],
                    str(cameras)[-300:])
     table = camera(programs, "discover", "--wait", "2", "--interface", "cam0", **login)
-    verdicts.check("as a table", re.search(r"10\.98\.0\.1 +Gate North +Test-1 +main stream +H264 +1920x1080 +25 +rtsp://", table.stdout)
+    verdicts.check("as a table", re.search(r"192\.0\.2\.1 +Gate North +Test-1 +main stream +H264 +1920x1080 +25 +rtsp://", table.stdout)
                    is not None, table.stdout[-300:] + table.stderr[-200:])
     wrong = camera(programs, "discover", "--wait", "2", "--interface", "cam0", VERGE_CAMERA_USER=USER, VERGE_CAMERA_PASSWORD="hush")
     verdicts.check("a wrong password is told", "Sender not authorized" in wrong.stdout and "hush" not in wrong.stdout + wrong.stderr,
@@ -127,3 +128,48 @@ def check_discovery(programs, folder, films, verdicts):
     typed = camera(programs, "check", f"rtsp://{USER}:hush@127.0.0.1:8660/sub")
     verdicts.check("a typed password is refused", typed.returncode == 2 and "environment variable" in typed.stderr
                    and "hush" not in typed.stderr, typed.stderr[-200:])
+    check_onvif_address(programs, folder, films, verdicts)
+
+
+ONVIF_METRICS = "127.0.0.1:19604"
+ONVIF_PIPELINE = """purpose: A camera by its ONVIF address.
+version: 1
+evidence: {folder: onvif-kept, days: 1}
+sources:
+  gate: {kind: camera, url: 'onvif://guard:${CAMERA_PASSWORD}@192.0.2.1:8661', record: {segment_s: 5}}
+sinks:
+  - stdout: {}
+"""
+
+
+def check_onvif_address(programs, folder, films, verdicts):
+    """`onvif://`: the streams that the camera names, at the camera's own host; what is analysed and what is kept."""
+    # The camera believes to be 127.0.0.1, where a smaller film plays on the same port.
+    for port, film in ((8660, "large"), (8662, "small")):
+        RtspCamera(port, films[film], user=USER, password=PASSWORD, address="192.0.2.1")
+    url = f"onvif://{USER}:${{CAMERA_PASSWORD}}@192.0.2.1:8661"
+    rows = [("the smaller stream is analysed", url, 0, "h264, 320x240", {}),
+            ("a profile by name", url + "/main", 0, "h264, 480x352", {}),
+            ("a profile that is not there", url + "/third", 2, 'no profile "third"; it has: main, sub', {}),
+            ("another password", url, 2, "Sender not authorized", {"CAMERA_PASSWORD": "hush"})]
+    for what, address, code, words, environment in rows:
+        answer = camera(programs, "check", address, "--seconds", "0", **environment)
+        said = answer.stdout + answer.stderr
+        is_good = answer.returncode == code and words in said and "p@ss" not in said and "p%40ss" not in said and "hush" not in said
+        verdicts.check(f"onvif://: {what}", is_good, "" if is_good else f"{answer.returncode} {said}"[-300:])
+    (folder / "onvif.yaml").write_text(ONVIF_PIPELINE)
+    program = Program([programs / "verge-infer", folder / "onvif.yaml", "--metrics", ONVIF_METRICS], folder / "onvif.log",
+                      {"CAMERA_PASSWORD": PASSWORD})
+    program.start()
+    kept = folder / "onvif-kept" / "record-gate"
+    try:
+        said = lambda: urllib.request.urlopen(f"http://{ONVIF_METRICS}/metrics", timeout=5).read().decode()
+        shown = until(lambda: re.search(r'^verge_camera_width_pixels\{stream="gate"\} 320$', said(), re.M), 15)
+        until(lambda: list(kept.glob("*.new")) or list(kept.glob("*.mp4")), 10)
+        time.sleep(1.5)  # A group of pictures for the recording.
+    finally:
+        program.stop()
+    verdicts.check("onvif://: the pipeline sees the smaller stream", shown is not None, program.log.read_text(errors="replace")[-300:])
+    files = list(kept.glob("*.mp4"))
+    width = run("ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width", "-of", "csv=p=0", files[0]) if files else ""
+    verdicts.check("onvif://: and the larger one is recorded", width.strip() == "480", f"{len(files)} files, {width.strip()} wide")

@@ -7,6 +7,7 @@
 #include "connectors/camera/film.h"
 #include "connectors/camera/http_camera.h"
 #include "connectors/camera/live_camera.h"
+#include "connectors/camera/onvif_camera.h"
 #include "connectors/camera/picture_folder.h"
 #include "connectors/camera/picture_mask.h"
 #include "connectors/camera/rtsp_camera.h"
@@ -24,7 +25,7 @@ std::vector<pipeline::OptionInfo> camera_options() {
   std::vector<pipeline::OptionInfo> options = {
       {"url", "text",
        "Path of a film or of a folder of JPEG and PNG pictures, relative to the pipeline file; rtsp://, rtsps://, "
-       "http:// or https:// of a camera; /dev/videoN. ${NAME}: an environment variable.",
+       "onvif://, http:// or https:// of a camera; /dev/videoN. ${NAME}: an environment variable.",
        nullptr, true},
       {"fps", "number",
        "At most so many pictures a second, evenly; 0: all. What is not needed for them is not decoded. A folder's "
@@ -40,7 +41,8 @@ std::vector<pipeline::OptionInfo> camera_options() {
       {"transport", "text", "RTSP: tcp, or udp.", "tcp"},
       {"silence_s", "number", "Live cameras: connect again after so long without a picture, 0.5 to 3600.", 3},
       {"evidence_url", "text",
-       "RTSP: another stream of the same camera, of which clips and recordings are made; `url` is analysed.", nullptr},
+       "RTSP, ONVIF: another stream of the same camera, of which clips and recordings are made; `url` is analysed.",
+       nullptr},
       {"record", "object",
        "Keeps all that comes, as MP4: {days: 7, megabytes: 10000, segment_s: 60}; docs/evidence.md.", nullptr}};
   for (pipeline::OptionInfo& option : camera_trust_options()) options.push_back(std::move(option));
@@ -94,8 +96,10 @@ Result<std::optional<RecordWish>> read_record(const Json& options, const CameraU
 Status check_trust(const CameraSettings& settings) {
   const bool has_tls =
       is_tls_url(settings.url.url) || (settings.evidence_url && is_tls_url(settings.evidence_url->url));
+  // An ONVIF camera may name an address of either sort.
+  const bool may_have_tls = has_tls || settings.url.sort == CameraSort::onvif;
   const CameraTrust& trust = settings.trust;
-  if (!has_tls && (trust.is_insecure || !trust.ca_pem.empty() || !trust.fingerprint.empty())) {
+  if (!may_have_tls && (trust.is_insecure || !trust.ca_pem.empty() || !trust.fingerprint.empty())) {
     return camera_mistake(settings.url, "ca, fingerprint and insecure are about rtsps:// and https://");
   }
   if (has_tls && settings.is_udp) return camera_mistake(settings.url, "rtsps:// needs transport tcp");
@@ -121,8 +125,9 @@ Result<CameraSettings> read_settings(const Json& options, const std::filesystem:
   if (while_still != "all" && while_still != "keyframes") {
     return camera_mistake(settings.url, "while_still must be all or keyframes");
   }
-  if (settings.rests_while_still && settings.url.sort != CameraSort::rtsp) {
-    return camera_mistake(settings.url, "while_still: keyframes is about rtsp:// and rtsps://");
+  const bool is_by_rtsp = settings.url.sort == CameraSort::rtsp || settings.url.sort == CameraSort::onvif;
+  if (settings.rests_while_still && !is_by_rtsp) {
+    return camera_mistake(settings.url, "while_still: keyframes is about rtsp://, rtsps:// and onvif://");
   }
   if (!(settings.silence_s >= kSilenceMin_s && settings.silence_s <= kSilenceMax_s)) {
     return camera_mistake(settings.url, "silence_s must be 0.5 to 3600");
@@ -141,11 +146,31 @@ Result<CameraSettings> read_settings(const Json& options, const std::filesystem:
   return settings;
 }
 
-std::unique_ptr<CameraLink> make_link(const CameraSettings& settings, const pipeline::Context& context) {
+RtspOptions stream_options(const CameraSettings& settings, const pipeline::Context& context) {
+  return {{},    settings.wish,  settings.is_udp,
+          false, settings.trust, StillWish{settings.rests_while_still, context.stillness, context.has_room}};
+}
+
+/// A stream that is only kept.
+RtspOptions kept_options(const CameraSettings& settings, std::string url) {
+  return {std::move(url), {}, settings.is_udp, true, settings.trust, {}};
+}
+
+const Clock& camera_clock(const pipeline::Context& context) {
+  return context.clock == nullptr ? system_clock() : *context.clock;
+}
+
+Result<std::unique_ptr<CameraLink>> make_link(const CameraSettings& settings, const pipeline::Context& context) {
   const CameraUrl& url = settings.url;
   if (url.sort == CameraSort::rtsp) {
-    return make_rtsp_link({url.url, settings.wish, settings.is_udp, false, settings.trust,
-                           StillWish{settings.rests_while_still, context.stillness, context.has_room}});
+    RtspOptions stream = stream_options(settings, context);
+    stream.url = url.url;
+    return make_rtsp_link(std::move(stream));
+  }
+  if (url.sort == CameraSort::onvif) {
+    VERGE_TRY(auto address, read_onvif_address(url.url));
+    return make_onvif_link({std::move(address), OnvifUse::analysed, stream_options(settings, context)},
+                           onvif_world(camera_clock(context)));
   }
   if (url.sort == CameraSort::http) return make_http_link({url.url, settings.wish, settings.trust});
   V4l2Options device;
@@ -154,20 +179,35 @@ std::unique_ptr<CameraLink> make_link(const CameraSettings& settings, const pipe
   return make_v4l2_link(std::move(device), make_video_device());
 }
 
+/// The stream of which clips and recordings are made where it is not the one that is analysed; else null.
+Result<std::unique_ptr<CameraLink>> make_kept_link(const CameraSettings& settings, const pipeline::Context& context) {
+  if (settings.evidence_url) return make_rtsp_link(kept_options(settings, settings.evidence_url->url));
+  if (settings.url.sort != CameraSort::onvif) return std::unique_ptr<CameraLink>();
+  VERGE_TRY(auto address, read_onvif_address(settings.url.url));
+  if (!address.profile.empty()) return std::unique_ptr<CameraLink>();
+  return make_onvif_link({std::move(address), OnvifUse::kept, kept_options(settings, {})},
+                         onvif_world(camera_clock(context)));
+}
+
+Result<std::unique_ptr<pipeline::Source>> make_live(const CameraSettings& settings, const pipeline::Context& context) {
+  auto link = make_link(settings, context);
+  if (!link) return camera_mistake(settings.url, link.error().message);
+  VERGE_TRY(auto kept_link, make_kept_link(settings, context));
+  const bool has_other = kept_link != nullptr;
+  auto live =
+      make_live_camera({settings.url.shown, settings.silence_s, !has_other, has_other ? std::nullopt : settings.record},
+                       *std::move(link), context);
+  if (!has_other) return live;
+  const CameraUrl& kept = settings.evidence_url ? *settings.evidence_url : settings.url;
+  return with_kept_stream(
+      std::move(live),
+      make_live_camera({kept.shown, settings.silence_s, true, settings.record, true}, std::move(kept_link), context));
+}
+
 Result<std::unique_ptr<pipeline::Source>> make_unmasked_camera(const Json& options, const pipeline::Context& context,
                                                                const Environment& environment) {
   VERGE_TRY(const CameraSettings settings, read_settings(options, context.folder, environment));
-  if (settings.url.sort != CameraSort::path) {
-    const bool has_other = settings.evidence_url.has_value();
-    auto live = make_live_camera(
-        {settings.url.shown, settings.silence_s, !has_other, has_other ? std::nullopt : settings.record},
-        make_link(settings, context), context);
-    if (!has_other) return live;
-    auto link = make_rtsp_link({settings.evidence_url->url, {}, settings.is_udp, true, settings.trust});
-    return with_kept_stream(std::move(live),
-                            make_live_camera({settings.evidence_url->shown, settings.silence_s, true, settings.record},
-                                             std::move(link), context));
-  }
+  if (settings.url.sort != CameraSort::path) return make_live(settings, context);
   const auto path = context.folder / settings.url.url;
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {

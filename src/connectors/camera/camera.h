@@ -3,6 +3,7 @@
 //   path of a film                 film.h
 //   path of a folder of pictures   picture_folder.h
 //   rtsp://, rtsps://              rtsp_camera.h, kept alive by live_camera.h
+//   onvif://                       onvif_camera.h, which asks where the camera's RTSP streams are
 //   http://, https://              http_camera.h, kept alive by live_camera.h: motion JPEG or snapshots
 //   /dev/videoN                    v4l2_camera.h, kept alive by live_camera.h; not yet seen on hardware
 //

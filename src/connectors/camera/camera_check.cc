@@ -4,6 +4,7 @@
 
 #include "connectors/camera/http_camera.h"
 #include "connectors/camera/live_camera.h"
+#include "connectors/camera/onvif_camera.h"
 #include "connectors/camera/rtsp_camera.h"
 #include "connectors/camera/v4l2_camera.h"
 
@@ -70,10 +71,16 @@ class CheckWatch final : public CameraWatch {
   std::uint64_t keys_ = 0;
 };
 
-std::unique_ptr<CameraLink> link_to(const CameraUrl& url, const CameraCheckOptions& options) {
+Result<std::unique_ptr<CameraLink>> link_to(const CameraUrl& url, const CameraCheckOptions& options,
+                                            const Clock& clock) {
   switch (url.sort) {
     case CameraSort::rtsp:
       return make_rtsp_link({url.url, {}, options.is_udp, false, options.trust});
+    case CameraSort::onvif: {
+      VERGE_TRY(auto address, read_onvif_address(url.url));
+      return make_onvif_link({std::move(address), OnvifUse::analysed, {{}, {}, options.is_udp, false, options.trust}},
+                             onvif_world(clock));
+    }
     case CameraSort::http:
       return make_http_link({url.url, {}, options.trust});
     case CameraSort::device: {
@@ -84,21 +91,19 @@ std::unique_ptr<CameraLink> link_to(const CameraUrl& url, const CameraCheckOptio
     case CameraSort::path:
       break;
   }
-  return nullptr;
+  return Error{ErrorCode::invalid_argument,
+               "a path is no camera; give rtsp://, rtsps://, onvif://, http://, https:// or /dev/videoN"};
 }
 
 }  // namespace
 
 Result<CameraReport> check_camera(const CameraUrl& url, const CameraCheckOptions& options, const Clock& clock) {
-  const auto link = link_to(url, options);
   const std::string doing = "check camera " + url.shown;
-  if (!link) {
-    return Error{ErrorCode::invalid_argument,
-                 doing + ": a path is no camera; give rtsp://, rtsps://, http://, https:// or /dev/videoN"};
-  }
+  auto link = link_to(url, options, clock);
+  if (!link) return std::move(link).error().within(doing);
   CheckWatch watch(options, clock);
-  Status ended = link->prepare();
-  if (ended) ended = link->watch(watch);
+  Status ended = (*link)->prepare();
+  if (ended) ended = (*link)->watch(watch);
   if (watch.has_seen()) return watch.report();
   if (ended) ended = Error{ErrorCode::unavailable, "it ended the stream before the first picture"};
   if (ended.error().code == ErrorCode::timeout) {

@@ -52,6 +52,8 @@ TEST_F(CameraKindTest, TakesWhateverTheUrlNames) {
               {{{"url", "https://gate/snap.jpg"}, {"fps", 0.1}}, true},
               {{{"url", "rtsp://gate/sub"}, {"evidence_url", "rtsp://gate/main"}, {"record", {{"days", 2}}}}, true},
               {{{"url", "rtsp://gate/1"}, {"while_still", "keyframes"}}, true},
+              {{{"url", "onvif://me:${SECRET}@gate"}, {"while_still", "keyframes"}, {"record", Json::object()}}, true},
+              {{{"url", "onvif://gate/main"}, {"insecure", true}}, true},
               {{{"url", "/dev/video0"}, {"silence_s", 10}}, true}};
   for (const auto& row : rows) {
     const auto source = make(row.options);
@@ -81,6 +83,7 @@ TEST_F(CameraKindTest, RefusesWithoutTellingSecrets) {
               {{{"url", "film.avi"}, {"evidence_url", "rtsp://gate/2"}}, "evidence_url is an rtsp://"},
               {{{"url", "rtsp://gate/1"}, {"while_still", "nothing"}}, "while_still must be all or keyframes"},
               {{{"url", "http://gate/1"}, {"while_still", "keyframes"}}, "keyframes is about rtsp://"},
+              {{{"url", "onvif://me:hush%@gate/1"}}, "write %25"},
               {{{"url", "rtsp://gate/1"}, {"record", {{"day", 1}}}}, "no option \"day\"; did you mean \"days\"?"},
               {{{"url", "rtsp://gate/1"}, {"record", {{"segment_s", 1}}}}, "segment_s is 1; give 5 to 3600"}};
   for (const auto& row : rows) {

@@ -32,12 +32,13 @@ Result<CameraUrl> read_camera_url(std::string_view text, const Environment& envi
   }
   if (filled.scheme == "rtsp" || filled.scheme == "rtsps") {
     camera.sort = CameraSort::rtsp;
+  } else if (filled.scheme == "onvif") {
+    camera.sort = CameraSort::onvif;
   } else if (filled.scheme == "http" || filled.scheme == "https") {
     camera.sort = CameraSort::http;
   } else {
     return mistake(
-        fmt::format("its scheme is unknown; a camera is a path, /dev/videoN, rtsp://, rtsps://, http:// or "
-                    "https://"));
+        "its scheme is unknown; a camera is a path, /dev/videoN, rtsp://, rtsps://, onvif://, http:// or https://");
   }
   if (filled.rest.empty() || filled.rest.front() == '/' || filled.rest.front() == ':') return mistake("it has no host");
   return camera;

@@ -15,6 +15,7 @@ namespace verge::connectors {
 enum class CameraSort : std::uint8_t {
   path,    ///< A film or a folder of pictures.
   rtsp,    ///< rtsp:// and rtsps://
+  onvif,   ///< onvif://: the camera says where its RTSP streams are.
   http,    ///< http:// and https://
   device,  ///< /dev/videoN
 };

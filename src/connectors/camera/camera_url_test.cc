@@ -29,13 +29,15 @@ TEST(CameraUrlText, SaysWhatItNames) {
       {"/dev/videos", "/dev/videos", "/dev/videos", CameraSort::path},
       {"rtsp://gate/1", "rtsp://gate/1", "rtsp://gate/1", CameraSort::rtsp},
       {"rtsps://gate:322/1", "rtsps://gate:322/1", "rtsps://gate:322/1", CameraSort::rtsp},
+      {"onvif://me:pass@gate:8000/main", "onvif://me:pass@gate:8000/main", "onvif://***@gate:8000/main",
+       CameraSort::onvif},
       {"rtsp://me:pass@gate:554/h264?channel=1", "rtsp://me:pass@gate:554/h264?channel=1",
        "rtsp://***@gate:554/h264?***", CameraSort::rtsp},
       {"http://me@gate/live.mjpg", "http://me@gate/live.mjpg", "http://***@gate/live.mjpg", CameraSort::http},
       {"https://gate/snap?user=me&password=pass", "https://gate/snap?user=me&password=pass", "https://gate/snap?***",
        CameraSort::http},
       {"rtsp://me:p@ss/w@gate/1", "rtsp://me:p@ss/w@gate/1", "rtsp://***@gate/1", CameraSort::rtsp},
-      {"rtsp://me:${SECRET}@${HOST}/1", "rtsp://me:p%40ss%2Fw%3A%20%23@10.0.0.7/1", "rtsp://***@${HOST}/1",
+      {"rtsp://me:${SECRET}@${HOST}/1", "rtsp://me:p%40ss%2Fw%3A%20%23@192.0.2.7/1", "rtsp://***@${HOST}/1",
        CameraSort::rtsp},
       {"http://me:p?ss@gate/1", "http://me:p?ss@gate/1", "http://***@gate/1", CameraSort::http},
       {"http://gate/1?mail=me@home", "http://gate/1?mail=me@home", "http://***@home", CameraSort::http},
@@ -44,7 +46,7 @@ TEST(CameraUrlText, SaysWhatItNames) {
       {"${FOLDER}/gate.avi", "films/gate.avi", "${FOLDER}/gate.avi", CameraSort::path},
   };
   const auto environment = given({{"SECRET", "p@ss/w: #"},
-                                  {"HOST", "10.0.0.7"},
+                                  {"HOST", "192.0.2.7"},
                                   {"TOKEN", "abc"},
                                   {"FOLDER", "films"},
                                   {"WHOLE", "rtsp://me:pass@gate/1"}});
@@ -66,6 +68,7 @@ TEST(CameraUrlText, RefusesWithoutTellingSecrets) {
               {"ftp://me:hush@gate/1", "scheme"},
               {"rtsp://me:hush@/1", "no host"},
               {"rtsp://", "no host"},
+              {"onvif:///main", "no host"},
               {"http://:80/hush?hush", "no host"},
               {"", "empty"}};
   for (const auto& row : rows) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <fmt/format.h>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -38,6 +39,10 @@ class LiveCamera final : public pipeline::Source, private CameraWatch {
   Status run(const pipeline::Emit& emit, const std::function<bool()>& should_stop) override {
     emit_ = &emit;
     should_stop_ = &should_stop;
+    if (options_.is_only_kept && !recorder_) {
+      wait_until(std::numeric_limits<std::int64_t>::max());
+      return Done{};
+    }
     while (!should_stop()) {
       const Error ending = connect_once();
       if (should_stop()) break;

@@ -55,6 +55,7 @@ struct LiveCameraOptions {
   double silence_s = 3;  ///< So long without a picture, or without an answer while connecting: it is given up.
   bool is_kept = true;   ///< Clips and recordings are made of it; else another connection brings pictures for them.
   std::optional<RecordWish> record{};
+  bool is_only_kept = false;  ///< It is there for clips and a recording alone: where nobody wants one it rests.
 };
 
 inline constexpr auto kAgainMin = std::chrono::milliseconds(250);

@@ -127,5 +127,18 @@ TEST_F(LiveCameraTest, IsNeverFinal) {
   EXPECT_THAT(errors[0], HasSubstr("no video"));
 }
 
+TEST_F(LiveCameraTest, AStreamOnlyForEvidenceRestsWhereNobodyWantsAny) {
+  pipeline::Context context;
+  context.metrics = &metrics_;
+  context.stream = "gate";
+  Connections connections = {[](CameraWatch&) -> Status { return Done{}; }};
+  auto source = make_live_camera({.shown = "rtsp://***@gate/1", .is_only_kept = true},
+                                 std::make_unique<ScriptedLink>(std::move(connections), &connections_made_), context);
+  ASSERT_TRUE(source->open());
+  int asked = 0;
+  EXPECT_TRUE(source->run([](const pipeline::Packet&) {}, [&] { return ++asked > 3; }));
+  EXPECT_EQ(connections_made_, 0U);
+}
+
 }  // namespace
 }  // namespace verge::connectors

@@ -90,7 +90,8 @@ class ProbeSocket {
 
 class SystemNetwork final : public Network {
  public:
-  explicit SystemNetwork(std::string trust_pem) : trust_pem_(std::move(trust_pem)) {}
+  SystemNetwork(std::string trust_pem, std::function<bool()> is_cancelled)
+      : trust_pem_(std::move(trust_pem)), is_cancelled_(std::move(is_cancelled)) {}
 
   Result<std::vector<Interface>> interfaces(bool with_loopback) const override {
     ifaddrs* list = nullptr;
@@ -136,6 +137,7 @@ class SystemNetwork final : public Network {
     call.headers.set("Content-Type", "application/soap+xml; charset=utf-8");
     call.body = soap;
     call.trust_pem = trust_pem_;
+    call.is_cancelled = is_cancelled_;
     call.timeout = kPostTimeout;
     call.body_bytes_max = kAnswerBytesMax;
     VERGE_TRY(HttpResponse response, fetch(call));
@@ -161,12 +163,13 @@ class SystemNetwork final : public Network {
   }
 
   const std::string trust_pem_;
+  const std::function<bool()> is_cancelled_;
 };
 
 }  // namespace
 
-std::unique_ptr<Network> make_network(std::string trust_pem) {
-  return std::make_unique<SystemNetwork>(std::move(trust_pem));
+std::unique_ptr<Network> make_network(std::string trust_pem, std::function<bool()> is_cancelled) {
+  return std::make_unique<SystemNetwork>(std::move(trust_pem), std::move(is_cancelled));
 }
 
 }  // namespace verge::connectors::onvif

@@ -17,17 +17,27 @@ class Interview {
   Interview(Network& network, const Login& login, const Clock& clock, std::string device)
       : network_(network), login_(login), clock_(clock), device_(std::move(device)) {}
 
-  Result<std::vector<Stream>> streams() {
+  /// Asked for first.
+  Result<std::vector<Profile>> profiles() {
     note_clock();
     VERGE_TRY(const std::string capabilities, network_.post(device_, get_capabilities(login_, fresh())));
     VERGE_TRY(const std::string named, read_media_address(capabilities));
-    const std::string media = here(named);
-    VERGE_TRY(const std::string answer, network_.post(media, get_profiles(login_, fresh())));
-    VERGE_TRY(const auto profiles, read_profiles(answer));
+    media_ = here(named);
+    VERGE_TRY(const std::string answer, network_.post(media_, get_profiles(login_, fresh())));
+    return read_profiles(answer);
+  }
+
+  Result<std::string> uri_of(const Profile& profile) {
+    VERGE_TRY(const std::string answer, network_.post(media_, get_stream_uri(profile.token, login_, fresh())));
+    return read_stream_uri(answer);
+  }
+
+  Result<std::vector<Stream>> streams() {
+    VERGE_TRY(const auto all, profiles());
     std::vector<Stream> streams;
-    for (const Profile& profile : profiles) {
+    for (const Profile& profile : all) {
       Stream stream{profile, {}, {}};
-      auto uri = uri_of(media, profile);
+      auto uri = uri_of(profile);
       if (uri) stream.uri = *std::move(uri);
       if (!uri) stream.error = uri.error().message;
       streams.push_back(std::move(stream));
@@ -45,11 +55,6 @@ class Interview {
 
   Freshness fresh() const { return {clock_.now_us() + ahead_us_, random_bytes(kNonceBytes)}; }
 
-  Result<std::string> uri_of(const std::string& media, const Profile& profile) {
-    VERGE_TRY(const std::string answer, network_.post(media, get_stream_uri(profile.token, login_, fresh())));
-    return read_stream_uri(answer);
-  }
-
   /// A camera behind another address (NAT, a second network) names its own; the login goes only where it answered.
   std::string here(const std::string& address) const {
     if (host_of(address) == host_of(device_)) return address;
@@ -62,6 +67,7 @@ class Interview {
   const Login& login_;
   const Clock& clock_;
   const std::string device_;
+  std::string media_;
   std::int64_t ahead_us_ = 0;
 };
 
@@ -112,6 +118,16 @@ Result<std::vector<Camera>> find_cameras(Network& network, const std::vector<Int
   }
   std::ranges::sort(cameras, {}, [](const Camera& camera) { return std::pair(camera.interface, camera.from); });
   return cameras;
+}
+
+Result<Stream> ask_for_stream(Network& network, const std::string& device,
+                              const std::function<Result<Profile>(const std::vector<Profile>&)>& choose,
+                              const Login& login, const Clock& clock) {
+  Interview interview(network, login, clock, device);
+  VERGE_TRY(const auto profiles, interview.profiles());
+  VERGE_TRY(const Profile chosen, choose(profiles));
+  VERGE_TRY(const std::string uri, interview.uri_of(chosen));
+  return Stream{chosen, uri, {}};
 }
 
 void ask_for_streams(Network& network, Camera& camera, const Login& login, const Clock& clock) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,8 +46,9 @@ class Network {
   /// The body of the answer, whatever its status. Errors: unavailable, timeout, limit.
   virtual Result<std::string> post(const std::string& address, const std::string& soap) = 0;
 };
-/// trust_pem: who may sign the certificate of a camera that is asked by https; empty: the system's authorities.
-std::unique_ptr<Network> make_network(std::string trust_pem);
+/// trust_pem     who may sign the certificate of a camera that is asked by https; empty: the system's authorities
+/// is_cancelled  asked about once a second: whether to give a post up (unavailable); null: never
+std::unique_ptr<Network> make_network(std::string trust_pem, std::function<bool()> is_cancelled = {});
 
 struct Stream {
   Profile profile;
@@ -70,7 +72,16 @@ Result<std::vector<Camera>> find_cameras(Network& network, const std::vector<Int
 /// Fills streams, or the camera's error.
 void ask_for_streams(Network& network, Camera& camera, const Login& login, const Clock& clock);
 
-/// "10.0.0.7" of "http://10.0.0.7:80/onvif", "fe80::1" of "http://[fe80::1]/"; empty when there is none.
+/// The stream of one profile, at a device whose address is known.
+///
+/// device  "http://192.0.2.7/onvif/device_service"
+/// choose  one of its profiles, which are in its order
+/// Errors: those of `choose`, of Network::post and of its answers.
+Result<Stream> ask_for_stream(Network& network, const std::string& device,
+                              const std::function<Result<Profile>(const std::vector<Profile>&)>& choose,
+                              const Login& login, const Clock& clock);
+
+/// "192.0.2.7" of "http://192.0.2.7:80/onvif", "fe80::1" of "http://[fe80::1]/"; empty when there is none.
 std::string_view host_of(std::string_view address);
 
 }  // namespace verge::connectors::onvif
