@@ -6,7 +6,9 @@
 // Several streams: where the analyser allows it, as many pictures are computed at once as there are processors for (a
 // run's `threads` each), but only one of each stream, so that one camera needs one thread, one input and one set of the
 // engine's buffers, and its pictures keep their order. No batches: the catalogue's models take one picture, and
-// in a batch the first picture would wait for the last.
+// in a batch the first picture would wait for the last. Nor would they pay on a processor: measured with NanoDet
+// rewritten for batches of 2, 4 and 8, a picture in a batch costs 0 to 2 % more with one thread, and 5 to 8 % more with
+// two than in two runs of one thread at once (bench/batch.py, bench/REPORT.md). Accelerators were not measured.
 // Threads: begun when they are needed, at most runs_max; submit() only queues.
 #pragma once
 
