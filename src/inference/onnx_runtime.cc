@@ -293,9 +293,7 @@ Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::
     if (auto described = session->describe(); !described) return std::move(described).error().within(doing);
     return std::unique_ptr<Session>(std::move(session));
   } catch (const std::exception& error) {
-    return Error{ErrorCode::corrupt,
-                 fmt::format("{}: this is no whole ONNX model for ONNX Runtime {}; make or fetch it again ({})", doing,
-                             (*opened)->version, one_line(error.what()))};
+    return no_whole_model(doing, "ONNX Runtime " + (*opened)->version, one_line(error.what()));
   }
 }
 
@@ -304,11 +302,7 @@ Result<std::unique_ptr<Session>> load(const SessionOptions& options, const std::
 Result<std::unique_ptr<Session>> load_onnx(const std::filesystem::path& path, const SessionOptions& options,
                                            std::string digest) {
   const std::string doing = fmt::format("load model {}", path.string());
-  if (digest.empty()) {
-    auto computed = sha256_digest_of_file(path);
-    if (!computed) return std::move(computed).error().within(doing);
-    digest = *std::move(computed);
-  }
+  VERGE_CHECK(complete_digest(digest, path, doing));
   return load(options, doing, std::move(digest), [&](const Ort::Env& environment, const Ort::SessionOptions& settings) {
     return Ort::Session(environment, path.c_str(), settings);
   });

@@ -280,9 +280,7 @@ Result<std::unique_ptr<Session>> load_with_openvino(const SessionOptions& option
   if (!device) return std::move(device).error().within(doing);
   openvino::Model* made = nullptr;
   if (const auto status = read(**runtime, &made); status != 0) {
-    return Error{ErrorCode::corrupt,
-                 fmt::format("{}: this is no whole ONNX model for OpenVINO {}; make or fetch it again ({})", doing,
-                             (*runtime)->version, openvino_reason(api, status))};
+    return no_whole_model(doing, "OpenVINO " + (*runtime)->version, openvino_reason(api, status));
   }
   const Owned<openvino::Model> model(made, api.model_free);
   auto session = std::make_unique<OpenVinoSession>(**runtime, options.device, std::move(digest));
@@ -297,11 +295,7 @@ Result<std::unique_ptr<Session>> load_with_openvino(const SessionOptions& option
 Result<std::unique_ptr<Session>> load_openvino(const std::filesystem::path& path, const SessionOptions& options,
                                                std::string digest) {
   const std::string doing = fmt::format("load model {}", path.string());
-  if (digest.empty()) {
-    auto computed = sha256_digest_of_file(path);
-    if (!computed) return std::move(computed).error().within(doing);
-    digest = *std::move(computed);
-  }
+  VERGE_CHECK(complete_digest(digest, path, doing));
   return load_with_openvino(options, doing, std::move(digest), [&](const OpenVino& runtime, openvino::Model** model) {
     return runtime.api.core_read_model(runtime.core, path.c_str(), nullptr, model);
   });

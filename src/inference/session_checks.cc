@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/crypto.h"
+
 namespace verge::inference {
 namespace {
 
@@ -56,6 +58,19 @@ Status check_inputs(const std::vector<TensorInfo>& wanted, std::span<const Named
 Status check_threads(const SessionOptions& options, std::string_view doing) {
   if (options.threads >= 1 && options.threads <= 256) return Done{};
   return Error{ErrorCode::invalid_argument, fmt::format("{}: {} threads; give 1 to 256", doing, options.threads)};
+}
+
+Status complete_digest(std::string& digest, const std::filesystem::path& path, const std::string& doing) {
+  if (!digest.empty()) return Done{};
+  auto computed = sha256_digest_of_file(path);
+  if (!computed) return std::move(computed).error().within(doing);
+  digest = *std::move(computed);
+  return Done{};
+}
+
+Error no_whole_model(std::string_view doing, std::string_view engine, std::string_view reason) {
+  return {ErrorCode::corrupt,
+          fmt::format("{}: this is no whole ONNX model for {}; make or fetch it again ({})", doing, engine, reason)};
 }
 
 Result<std::vector<std::size_t>> find_outputs(const std::vector<TensorInfo>& outputs,
