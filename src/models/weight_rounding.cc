@@ -77,7 +77,8 @@ InputMoments::InputMoments(const OnnxModel& model) {
     const auto* pads = node.attribute<Numbers>("pads");
     Reader reader{node.outputs[0],      weights->shape[1],    weights->shape[2], weights->shape[3],
                   at_or(strides, 0, 1), at_or(strides, 1, 1), at_or(pads, 0, 0), at_or(pads, 1, 0)};
-    if (reader.count() == 0 || reader.count() > kWeightsMax) continue;
+    const bool steps = reader.stride_down >= 1 && reader.stride_across >= 1;  // A file may say anything.
+    if (!steps || reader.count() == 0 || reader.count() > kWeightsMax) continue;
     readers_.emplace(node.inputs[0], std::move(reader));
   }
 }

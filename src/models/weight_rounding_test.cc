@@ -10,14 +10,19 @@ namespace {
 constexpr std::int64_t kChannels = 6, kSide = 8;
 
 /// One convolution of 3 x 3 over channels that say nearly the same, as those of real networks do.
-OnnxModel summing_network() {
+OnnxModel summing_network(std::int64_t stride = 1) {
   GraphBuilder graph("net");
   const auto x = graph.input("x", ElementType::float32, {1, kChannels, kSide, kSide});
   std::mt19937 random(3);
   std::normal_distribution<float> spread(0, 1);
   std::vector<float> weights(kChannels * 9);
   for (float& weight : weights) weight = spread(random);
-  graph.append({"Conv", "", "", {x, graph.floats({1, kChannels, 3, 3}, weights)}, {"sum"}, {{"pads", {1, 1, 1, 1}}}});
+  graph.append({"Conv",
+                "",
+                "",
+                {x, graph.floats({1, kChannels, 3, 3}, weights)},
+                {"sum"},
+                {{"pads", {1, 1, 1, 1}}, {"strides", {stride, 1}}}});
   graph.output("y", graph.add("Relu", {"sum"}), ElementType::float32, {1, 1, kSide, kSide});
   auto model = graph.finish();
   EXPECT_TRUE(model) << model.error().message;
@@ -86,6 +91,15 @@ TEST(WeightRounding, KnowsNothingOfWhatItWasNotShown) {
   moments.finish();
   EXPECT_TRUE(moments.factor("sum").empty());
   EXPECT_TRUE(moments.factor("nobody").empty());
+}
+
+TEST(WeightRounding, AStrideThatGoesNowhereIsPassedOver) {
+  for (const std::int64_t stride : {0, -1}) {
+    InputMoments moments(summing_network(stride));
+    moments.add("x", alike_picture(1));
+    moments.finish();
+    EXPECT_TRUE(moments.factor("sum").empty());
+  }
 }
 
 TEST(WeightRounding, StaysWithinItsSteps) {
