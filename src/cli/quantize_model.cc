@@ -160,8 +160,8 @@ class Search {
   Result<std::vector<std::string>> order(const std::vector<path>& files) const {
     VERGE_TRY(auto ordered, rank(files));
     const auto first = ends();
-    std::ranges::stable_partition(ordered,
-                                  [&](const auto& layer) { return std::ranges::find(first, layer) != first.end(); });
+    std::stable_partition(ordered.begin(), ordered.end(),
+                          [&](const auto& layer) { return std::ranges::find(first, layer) != first.end(); });
     return ordered;
   }
 

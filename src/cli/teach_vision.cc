@@ -96,7 +96,9 @@ Status read_lesson(const Json& json, VisionLesson& lesson) {
   const auto mistake = [](std::string_view key, std::string_view wanted) {
     return Error{ErrorCode::invalid_argument, fmt::format("{}: must be {}", key, wanted)};
   };
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& item : json.items()) {
+    const std::string& key = item.key();
+    const Json& value = item.value();
     const auto text = [&](std::string& target) -> Status {
       if (!value.is_string()) return mistake(key, "a text");
       target = value.get<std::string>();

@@ -47,7 +47,7 @@ void add_labels(const StageSpec& stage, HomeStream& stream) {
     if (label.is_string()) stream.labels.push_back(topic_name(label.get<std::string>()));
   }
   std::ranges::sort(stream.labels);
-  stream.labels.erase(std::ranges::unique(stream.labels).begin(), stream.labels.end());
+  stream.labels.erase(std::unique(stream.labels.begin(), stream.labels.end()), stream.labels.end());
 }
 
 void add_stage(const StageSpec& stage, HomeStream& stream) {

@@ -106,7 +106,7 @@ bool ObjectDiary::note_zones(Life& life, const pipeline::Object& object, const p
     if (std::ranges::none_of(scene.shapes, is_this)) zones.push_back(before);
   }
   std::ranges::sort(zones);
-  zones.erase(std::ranges::unique(zones).begin(), zones.end());
+  zones.erase(std::unique(zones.begin(), zones.end()), zones.end());
   for (const std::string& zone : zones) {
     if (std::ranges::find(life.entered_zones, zone) == life.entered_zones.end()) life.entered_zones.push_back(zone);
   }

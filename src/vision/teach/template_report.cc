@@ -119,10 +119,11 @@ std::vector<Mistake> mistakes_of(const TemplateStory& story) {
     }
     if (!picture.is_good && !picture.has_boxes) continue;  // Nobody knows.
     for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const Defect& candidate = candidates[i];
       const bool is_wanted =
-          std::ranges::any_of(labels, [&](const Defect& label) { return shows(candidates[i], label, story.margin); });
+          std::ranges::any_of(labels, [&](const Defect& label) { return shows(candidate, label, story.margin); });
       if (picture.scores[i] >= picture.threshold && !is_wanted)
-        alarms.push_back({at, candidates[i], picture.scores[i], false});
+        alarms.push_back({at, candidate, picture.scores[i], false});
     }
   }
   std::ranges::stable_sort(misses, {}, &Mistake::score);
