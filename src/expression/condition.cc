@@ -152,11 +152,15 @@ Value evaluate_node(const ConditionNode& node, const Scope& scope) {
   return Undefined{};
 }
 
-void collect_names(const ConditionNode& node, std::set<std::string>& names) {
-  if (node.kind == NodeKind::name) names.insert(joined(node.path));
-  if (node.kind == NodeKind::system) names.insert("$" + node.path.front());
-  if (node.kind == NodeKind::body) names.insert(node.path.empty() ? "$body" : "$body." + joined(node.path));
-  for (const auto& part : node.parts) collect_names(*part, names);
+void collect_paths(const ConditionNode& node, std::set<std::vector<std::string>>& paths) {
+  if (node.kind == NodeKind::name) paths.insert(node.path);
+  if (node.kind == NodeKind::system) paths.insert({"$" + node.path.front()});
+  if (node.kind == NodeKind::body) {
+    std::vector<std::string> whole{"$body"};
+    whole.insert(whole.end(), node.path.begin(), node.path.end());
+    paths.insert(std::move(whole));
+  }
+  for (const auto& part : node.parts) collect_paths(*part, paths);
 }
 
 }  // namespace
@@ -175,10 +179,10 @@ Value Condition::evaluate(const Scope& scope) const { return evaluate_node(*root
 
 bool Condition::is_true(const Scope& scope) const { return truth_in(evaluate(scope)) == true; }
 
-std::vector<std::string> Condition::names() const {
-  std::set<std::string> names;
-  collect_names(*root_, names);
-  return {names.begin(), names.end()};
+std::vector<std::vector<std::string>> Condition::paths() const {
+  std::set<std::vector<std::string>> paths;
+  collect_paths(*root_, paths);
+  return {paths.begin(), paths.end()};
 }
 
 }  // namespace verge::expression

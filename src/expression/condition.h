@@ -55,9 +55,9 @@ class Condition {
   /// evaluate() == true.
   bool is_true(const Scope& scope) const;
   const std::string& text() const { return text_; }
-  /// Every name it reads, for checks against what is there: "tags.site", "$contentType", "$body.a.b". Sorted, once
-  /// each.
-  std::vector<std::string> names() const;
+  /// Every name it reads, for checks against what is there: {"tags", "site"}, {"$contentType"}, {"$body", "a", "b"}. A
+  /// dot within a quoted name does not divide it: tags.[[a.b]] is {"tags", "a.b"}. Sorted, once each.
+  std::vector<std::vector<std::string>> paths() const;
 
  private:
   friend class Parser;

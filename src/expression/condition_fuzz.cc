@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Anything anything;
   if (const auto condition = Condition::parse(text)) {
     static_cast<void>(condition->evaluate(anything));
-    static_cast<void>(condition->names());
+    static_cast<void>(condition->paths());
     VERGE_ASSERT(Condition::parse(condition->text()));
   }
   if (const auto route = parse_route(text))

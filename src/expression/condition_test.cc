@@ -299,9 +299,11 @@ TEST(Condition, IsBounded) {
 
 TEST(Condition, NamesAreCollected) {
   const auto condition =
-      Condition::parse("tags.site = $contentType AND ($body.a.b[0] > n OR n IN [m, tags.site]) AND abs(k) > 0");
+      Condition::parse("tags.site = $contentType AND ($body.a.b[0] > n OR n IN [m, tags.site]) AND abs(k.[[a.b]]) > 0");
   ASSERT_TRUE(condition);
-  EXPECT_EQ(condition->names(), (std::vector<std::string>{"$body.a.b.0", "$contentType", "k", "m", "n", "tags.site"}));
+  const std::vector<std::vector<std::string>> expected{
+      {"$body", "a", "b", "0"}, {"$contentType"}, {"k", "a.b"}, {"m"}, {"n"}, {"tags", "site"}};
+  EXPECT_EQ(condition->paths(), expected);
 }
 
 }  // namespace

@@ -101,6 +101,10 @@ bool is_cell(const CellGrid& grid, int column, int row) {
   return column >= 0 && column < grid.columns() && row >= 0 && row < grid.rows();
 }
 
+Status check_changes(const Json&, const pipeline::Provided& before) {
+  return check_no_early_zone("changes", before);
+}
+
 }  // namespace
 
 ChangeFinder::ChangeFinder(ChangeOptions options) : options_(std::move(options)), grid_(kChangeColumns, kEveryRow) {}
@@ -363,7 +367,8 @@ pipeline::Kind<pipeline::Stage> changes_kind() {
                       {"ignore", "list", "Polygons in which nothing counts, such as a screen: [[[x, y], …], …], 0..1.",
                        Json::array()}},
           .make = make_changes,
-          .provide = [](const Json&, pipeline::Provided& provided) { provided.emplace("tracks", ""); }};
+          .provide = [](const Json&, pipeline::Provided& provided) { provided.emplace("tracks", ""); },
+          .check = check_changes};
 }
 
 }  // namespace verge::vision

@@ -139,7 +139,13 @@ pipeline::Kind<pipeline::Stage> line_kind() {
             std::make_unique<LineStage>(std::move(settings), std::move(wish), context));
       },
       .provide = [](const Json& options,
-                    pipeline::Provided& provided) { provided.emplace("line", options["name"].get<std::string>()); }};
+                    pipeline::Provided& provided) { provided.emplace("line", options["name"].get<std::string>()); },
+      .check = [](const Json& options, const pipeline::Provided& before) -> Status {
+        if (before.contains({"tracks", ""})) return Done{};
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("line \"{}\" tells who crosses it and needs stage track before it",
+                                 options["name"].get<std::string>())};
+      }};
 }
 
 }  // namespace verge::vision

@@ -1,14 +1,18 @@
 // vision/provided.h -- the words in which vision's kinds tell each other what a scene bears (pipeline::Provided).
 //
-//   {"zone", NAME}  the zone is in the scene, and objects say whether they stand in it
-//   {"line", NAME}  the line is in the scene
-//   {"rule", NAME}  the scene says when the rule has fired
-//   {"motion", ""}  the scene says where it moves
-//   {"tracks", ""}  there are objects with tracks
+//   {"zone", NAME}     the zone is in the scene
+//   {"peopled", NAME}  objects were looked for before the zone, so it says who stands in it
+//   {"early", NAME}    nobody had a track before the zone, so it does not say who comes and goes
+//   {"line", NAME}     the line is in the scene
+//   {"rule", NAME}     the scene says when the rule has fired
+//   {"motion", ""}     the scene says where it moves
+//   {"tracks", ""}     there are objects with tracks
 //   {"untracked", ""}  there are objects without
 //
-// Threads: pure function.
+// Threads: pure functions.
 #pragma once
+
+#include <string_view>
 
 #include "pipeline/stage.h"
 
@@ -21,5 +25,8 @@ inline void provide_tracks(const Json&, pipeline::Provided& provided) {
   provided.erase({"untracked", ""});
   provided.emplace("tracks", "");
 }
+/// Part of Kind::check of stages that give tracks: a zone before the first of them would tell nothing and nobody would
+/// see why. Errors: invalid_argument naming the zone and where it belongs.
+Status check_no_early_zone(std::string_view stage, const pipeline::Provided& before);
 
 }  // namespace verge::vision

@@ -149,7 +149,14 @@ Status check_rule(const Json& options, const pipeline::Provided& before) {
   }
   for (const auto& [what, name] : asked_in(rule.when)) {
     const bool is_own = what == "rule" && name == own_name;
-    if (!is_own && !before.contains({what, name})) return lacks(own_name, what, name, before);
+    if (is_own || before.contains({what, name})) continue;
+    if (what != "peopled") return lacks(own_name, what, name, before);
+    if (!before.contains({"zone", name})) return lacks(own_name, "zone", name, before);
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("rule \"{}\" asks who stands in zone \"{}\", but no stage before that zone looks for objects; "
+                    "put the zone behind detect (and track)",
+                    own_name, name)};
   }
   return Done{};
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <numbers>
 #include <string_view>
 
@@ -26,8 +27,9 @@ constexpr std::size_t kPlacesMax = 64;
 constexpr std::array<std::string_view, 15> kOfObjects{"label",   "score",     "track",      "x",        "y",
                                                       "width",   "height",    "age_s",      "still_s",  "speed",
                                                       "heading", "zone.NAME", "dwell.NAME", "has.NAME", "near.LABEL"};
-constexpr std::array<std::string_view, 8> kOfScenes{"objects",          "count.LABEL", "inside.NAME", "picture.NAME",
-                                                    "looks.NAME.LABEL", "hour",        "weekday",     "since.RULE"};
+constexpr std::array<std::string_view, 9> kOfScenes{
+    "objects",          "count.LABEL", "inside.NAME", "inside.NAME.LABEL", "picture.NAME",
+    "looks.NAME.LABEL", "hour",        "weekday",     "since.RULE"};
 
 double seconds(std::int64_t microseconds) { return static_cast<double>(microseconds) / 1e6; }
 
@@ -49,9 +51,14 @@ double gap(double a_from, double a_to, double b_from, double b_to) {
 /// "zone" of "zone.press"; the whole of a name without a dot.
 std::string_view kind_of(std::string_view name) { return name.substr(0, name.find('.')); }
 
-std::string_view rest_of(std::string_view name) {
-  const auto dot = name.find('.');
-  return dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
+/// "inside.NAME.LABEL" is of three parts.
+std::size_t part_count(std::string_view name) { return 1 + static_cast<std::size_t>(std::ranges::count(name, '.')); }
+
+/// For a name that no fact has: perhaps a dot in somebody's name was taken for the one between two.
+std::string hint_for(const std::vector<std::string>& path, const std::vector<std::string>& allowed) {
+  const bool is_known = std::ranges::find(allowed, path[0], kind_of) != allowed.end();
+  if (!is_known || path.size() < 3) return pipeline::suggestion(fmt::format("{}", fmt::join(path, ".")), allowed);
+  return fmt::format("; a name with a dot is quoted: {}.[[{}]]", path[0], fmt::join(path.begin() + 1, path.end(), "."));
 }
 
 }  // namespace
@@ -211,28 +218,27 @@ Value time_fact(const std::string& name, std::int64_t captured_us) {
 Status check_names(const expression::Condition& condition, bool is_about_objects) {
   std::vector<std::string> allowed(kOfScenes.begin(), kOfScenes.end());
   if (is_about_objects) allowed.insert(allowed.begin(), kOfObjects.begin(), kOfObjects.end());
-  for (const std::string& name : condition.names()) {
-    const bool is_known = std::ranges::any_of(allowed, [&](const std::string& each) {
-      return kind_of(each) == kind_of(name) && rest_of(each).empty() == rest_of(name).empty();
-    });
-    const bool lacks_label = kind_of(name) == "looks" && rest_of(rest_of(name)).empty();
-    if (is_known && !lacks_label) continue;
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("the condition \"{}\" asks for \"{}\", which {}{}", condition.text(), name,
-                             is_about_objects ? "no object and no scene has" : "no scene has",
-                             pipeline::suggestion(name, allowed))};
+  for (const std::vector<std::string>& path : condition.paths()) {
+    const bool is_known = std::ranges::any_of(
+        allowed, [&](const std::string& each) { return kind_of(each) == path[0] && part_count(each) == path.size(); });
+    if (is_known) continue;
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("the condition \"{}\" asks for \"{}\", which {}{}", condition.text(), fmt::join(path, "."),
+                    is_about_objects ? "no object and no scene has" : "no scene has", hint_for(path, allowed))};
   }
   return Done{};
 }
 
 pipeline::Provided asked_in(const expression::Condition& condition) {
   pipeline::Provided asked;
-  for (const std::string& name : condition.names()) {
-    const std::string_view kind = kind_of(name);
-    const std::string_view rest = rest_of(name);
-    if (kind == "zone" || kind == "dwell") asked.emplace("zone", rest);
-    if (kind == "inside" || kind == "looks") asked.emplace("zone", rest.substr(0, rest.find('.')));
-    if (kind == "since") asked.emplace("rule", rest);
+  for (const std::vector<std::string>& path : condition.paths()) {
+    if (path.size() < 2) continue;
+    const std::string &kind = path[0], &name = path[1];
+    const bool asks_who = kind == "zone" || kind == "dwell" || kind == "inside";
+    if (asks_who || kind == "looks") asked.emplace("zone", name);
+    if (asks_who) asked.emplace("peopled", name);
+    if (kind == "since") asked.emplace("rule", name);
   }
   return asked;
 }

@@ -26,8 +26,8 @@
 //                 since.RULE           seconds since that rule fired, undefined when it has not. Asked about an object:
 //                                      fired about this object or about the scene; rules see those before them
 //
-// Names with blanks or hyphens: zone.[[loading bay]]. Local means the TZ environment variable, else the machine's zone.
-// Threads: used by one thread at a time.
+// Names with blanks, dots or hyphens: zone.[[loading bay]], inside.[[hall.2]].person. Local means the TZ environment
+// variable, else the machine's zone. Threads: used by one thread at a time.
 #pragma once
 
 #include <deque>
@@ -103,7 +103,7 @@ expression::Value time_fact(const std::string& name, std::int64_t captured_us);
 
 /// Every name must be one of the list above. Errors: invalid_argument naming the name and what there is.
 Status check_names(const expression::Condition& condition, bool is_about_objects);
-/// What of the stages before it a condition asks for: {"zone", NAME} and {"rule", NAME}.
+/// What of the stages before it a condition asks for (provided.h): {"zone", NAME}, {"peopled", NAME}, {"rule", NAME}.
 pipeline::Provided asked_in(const expression::Condition& condition);
 
 }  // namespace verge::vision

@@ -152,9 +152,16 @@ TEST(RuleFacts, UnknownNamesAreRefused) {
   EXPECT_THAT(message("$body.a = 1", true), HasSubstr("$body.a"));
   const auto condition = expression::Condition::parse(
       "zone.a OR dwell.b > 1 OR inside.c.person > 1 OR inside.d > 2 OR looks.e.empty > 0 OR since.a < 3");
-  EXPECT_EQ(
-      asked_in(*condition),
-      (pipeline::Provided{{"zone", "a"}, {"zone", "b"}, {"zone", "c"}, {"zone", "d"}, {"zone", "e"}, {"rule", "a"}}));
+  EXPECT_EQ(asked_in(*condition), (pipeline::Provided{{"peopled", "a"},
+                                                      {"peopled", "b"},
+                                                      {"peopled", "c"},
+                                                      {"peopled", "d"},
+                                                      {"zone", "a"},
+                                                      {"zone", "b"},
+                                                      {"zone", "c"},
+                                                      {"zone", "d"},
+                                                      {"zone", "e"},
+                                                      {"rule", "a"}}));
 }
 
 /// 'x': the object is there, '.': it is not in the zone, ' ': it is out of sight. The pictures at which the rule began
@@ -391,6 +398,30 @@ TEST(RuleStage, WhatItAsksForMustStandBeforeIt) {
       {"after itself", found + rule("a", "(since.a ?? 99) > 5"), "fine"},
       {"after a rule of another name", found + rule("door", "label = 'x'") + rule("b", "since.dor < 5"),
        "did you mean \"door\"?"},
+      {"a line needs tracks", "  - detect: {model: m}\n" + exit + "  - track\n",
+       "p.yaml:4:5: line \"exit\" tells who crosses it and needs stage track before it"},
+      {"a zone tells who comes, once they have tracks", "  - detect: {model: m}\n" + press + "  - track\n",
+       "p.yaml:5:5: zone \"press\" stands before stage track, where nobody has a track yet, and would not tell who "
+       "comes "
+       "and goes; put zone \"press\" behind track"},
+      {"as it does of what is left", press + "  - changes\n", "put zone \"press\" behind changes"},
+      {"a zone of plain detections can be counted",
+       "  - detect: {model: m}\n" + press + rule("r", "inside.press.person > 5", ", per: scene"), "fine"},
+      {"an area need not hold anybody", press + rule("r", "looks.press.empty > 0", ", per: scene"), "fine"},
+      {"but then nobody is counted in it", press + rule("r", "inside.press > 0", ", per: scene"),
+       "asks who stands in zone \"press\", but no stage before that zone looks for objects"},
+      {"evidence of nobody",
+       "  - detect: {model: m}\n  - zone: {name: p, polygon: [[0, 0], [1, 0], [1, 1]], evidence: snapshot}\n",
+       "zone \"p\" is to keep evidence of who comes and goes, and needs stage track before it"},
+      {"a name with a dot",
+       found + "  - zone: {name: a.b, polygon: [[0, 0], [1, 0], [1, 1]]}\n" +
+           rule("r.s", "zone.[[a.b]] AND inside.[[a.b]].person > 1 AND dwell['a.b'] > 1") +
+           rule("t", "since.[[r.s]] < 5"),
+       "fine"},
+      {"a dot that is not quoted", found + press + rule("r", "zone.press.b"),
+       "asks for \"zone.press.b\", which no object and no scene has; a name with a dot is quoted: zone.[[press.b]]"},
+      {"a quoted name that is not there", found + press + rule("r", "inside.[[press.b]] > 1", ", per: scene"),
+       "asks for zone \"press.b\", which no stage before it has"},
       {"a mistake in the condition", found + rule("r", "lable = 'x'"), "p.yaml:5:5: the condition \"lable = 'x'\""},
       {"one of two streams passes the zone",
        "  - detect: {model: m}\n  - track\n  - zone: {name: press, polygon: [[0, 0], [1, 0], [1, 1]], inputs: "
@@ -428,6 +459,19 @@ TEST(RuleStage, TheTwinMayNotTakeAwayWhatItAsksFor) {
   EXPECT_THAT(said(R"({"track": false})"), HasSubstr("needs stage track"));
   EXPECT_THAT(said(R"({"late": {"kind": "rule", "when": "zone.dor"}})"),
               HasSubstr("twin: /stages/late: rule \"late\" asks for zone \"dor\""));
+}
+
+TEST(RuleStage, TheTwinMayUseNamesWithDots) {
+  const std::string stages = "  - track\n  - rule: {name: r, when: label = 'x'}\n";
+  const auto said = [&](const std::string& when) {
+    Json zone = {{"kind", "zone"}, {"name", "hall.2"}, {"after", "track"}, {"polygon", {{0, 0}, {1, 0}, {1, 1}}}};
+    return said_of_pipeline(stages, {{"stages", {{"hall_2", std::move(zone)}, {"r", {{"when", when}}}}}});
+  };
+  EXPECT_EQ(said("zone.[[hall.2]] AND inside.[[hall.2]] < 3"), "fine");
+  EXPECT_THAT(said("zone.[[hall.3]]"), HasSubstr("asks for zone \"hall.3\""));
+  EXPECT_THAT(said("zone.hall.x"), HasSubstr("a name with a dot is quoted: zone.[[hall.x]]"));
+  RuleLogic logic = logic_of("zone.[[hall.2]] AND inside.[[hall.2]].person = 1", {});
+  EXPECT_EQ(logic.update(scene_of({standing_in("hall.2")}), {0, 0})->size(), 1U);
 }
 
 TEST(RuleStage, TellsTheEventAndMarksTheScene) {

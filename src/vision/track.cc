@@ -300,7 +300,8 @@ pipeline::Kind<pipeline::Stage> track_kind() {
         settings.confirm_count = options["confirm_count"].get<int>();
         return std::unique_ptr<pipeline::Stage>(std::make_unique<TrackStage>(settings));
       },
-      .provide = provide_tracks};
+      .provide = provide_tracks,
+      .check = [](const Json&, const pipeline::Provided& before) { return check_no_early_zone("track", before); }};
 }
 
 }  // namespace verge::vision

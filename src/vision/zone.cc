@@ -48,14 +48,18 @@ class ZoneStage final : public pipeline::Stage {
 
   std::shared_ptr<const Scene> marked(const Scene& scene) const {
     auto copy = std::make_shared<Scene>(scene);
+    std::int64_t inside = counter_.inside();
     for (pipeline::Object& object : copy->objects) {
-      if (counter_.holds(object.track)) object.zones.push_back(options_.name);
+      // Whom nobody follows stands where he is seen now.
+      const bool is_nobodys = object.track.empty();
+      if (is_nobodys ? !is_inside(options_.polygon, foot_point(object.box)) : !counter_.holds(object.track)) continue;
+      object.zones.push_back(options_.name);
+      inside += is_nobodys ? 1 : 0;
     }
-    copy->shapes.push_back(
-        {options_.name,
-         true,
-         options_.polygon,
-         {{"inside", counter_.inside()}, {"entered", counter_.entered()}, {"left", counter_.left()}}});
+    copy->shapes.push_back({options_.name,
+                            true,
+                            options_.polygon,
+                            {{"inside", inside}, {"entered", counter_.entered()}, {"left", counter_.left()}}});
     return copy;
   }
 
@@ -65,6 +69,22 @@ class ZoneStage final : public pipeline::Stage {
   pipeline::Context context_;
   std::optional<std::uint32_t> take_;
 };
+
+void provide_zone(const Json& options, pipeline::Provided& provided) {
+  const auto name = options["name"].get<std::string>();
+  const bool has_tracks = provided.contains({"tracks", ""});
+  provided.emplace("zone", name);
+  if (has_tracks || provided.contains({"untracked", ""})) provided.emplace("peopled", name);
+  if (!has_tracks) provided.emplace("early", name);
+}
+
+/// Without tracks it still says who stands in it, but has no events that evidence could be of.
+Status check_zone(const Json& options, const pipeline::Provided& before) {
+  if (before.contains({"tracks", ""}) || options.value("evidence", "none") == "none") return Done{};
+  return Error{ErrorCode::invalid_argument,
+               fmt::format("zone \"{}\" is to keep evidence of who comes and goes, and needs stage track before it",
+                           options["name"].get<std::string>())};
+}
 
 }  // namespace
 
@@ -167,8 +187,8 @@ pipeline::Kind<pipeline::Stage> zone_kind() {
         return std::unique_ptr<pipeline::Stage>(
             std::make_unique<ZoneStage>(std::move(settings), std::move(wish), context));
       },
-      .provide = [](const Json& options,
-                    pipeline::Provided& provided) { provided.emplace("zone", options["name"].get<std::string>()); }};
+      .provide = provide_zone,
+      .check = check_zone};
 }
 
 }  // namespace verge::vision

@@ -1,7 +1,8 @@
 // vision/zone.h -- who is in an area of the picture, and who came and went.
 //
 // An object is where its foot point is. Coming in or going out counts after it lasted `settle_s`; the event bears the
-// moment it began. Who is inside when first seen has not come in. Who vanishes inside leaves without an event.
+// moment it began. Who is inside when first seen has not come in. Who vanishes inside leaves without an event. Objects
+// without tracks are inside where they are seen, at once and without events: they can be counted, not followed.
 // Events: "zone.entered", "zone.left"; extension {"inside", "entered", "left", "take"}.
 // Source: even-odd rule, Shimrat 1962, for points in polygons.
 // Threads: a ZoneCounter is used by one thread at a time.

@@ -107,5 +107,28 @@ TEST(Zone, TheStageMarksScenesAndEmitsEvents) {
       kind.make({{"name", "z"}, {"polygon", {{0, 0}, {1, 1}}}, {"settle_s", 0.5}, {"forget_s", 3.0}}, context));
 }
 
+TEST(Zone, WhoHasNoTrackIsCountedWhereHeIsSeen) {
+  const auto kind = zone_kind();
+  auto stage = kind.make({{"name", "hall"},
+                          {"polygon", {{0.4, 0.4}, {0.6, 0.4}, {0.6, 0.6}, {0.4, 0.6}}},
+                          {"settle_s", 0.5},
+                          {"forget_s", 3.0}},
+                         {});
+  ASSERT_TRUE(stage);
+  auto scene = std::make_shared<pipeline::Scene>();
+  scene->frame = testing::make_frame(pipeline::PixelFormat::gray8, 4, 4, [](int, int, int) { return 0; });
+  scene->objects = {standing_at(0.5, 0.5), standing_at(0.3, 0.5), standing_at(0.55, 0.5)};
+  pipeline::Packet packet;
+  packet.payload = std::shared_ptr<const pipeline::Scene>(scene);
+  std::vector<pipeline::Packet> out;
+  ASSERT_TRUE((*stage)->process(packet, [&](pipeline::Packet p) { out.push_back(std::move(p)); }));
+  ASSERT_EQ(out.size(), 1U);  // Nobody came or went.
+  const auto marked = pipeline::payload_as<pipeline::Scene>(out[0]);
+  ASSERT_TRUE(marked);
+  EXPECT_EQ(marked->objects[0].zones, std::vector<std::string>{"hall"});
+  EXPECT_TRUE(marked->objects[1].zones.empty());
+  EXPECT_EQ(marked->shapes[0].counts[0], (std::pair<std::string, std::int64_t>{"inside", 2}));
+}
+
 }  // namespace
 }  // namespace verge::vision

@@ -1,6 +1,7 @@
 #include "vision/access/admission.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/time.h"
 #include "vision/rule_facts.h"
@@ -30,10 +31,12 @@ Result<Admission> Admission::read(const std::string& text) {
   Admission admission;
   if (text.empty()) return admission;
   VERGE_TRY(admission.when_, expression::Condition::parse(text));
-  for (const std::string& name : admission.when_->names()) {
-    if (name == "hour" || name == "weekday" || name == "door") continue;
+  for (const std::vector<std::string>& path : admission.when_->paths()) {
+    const std::string& name = path[0];
+    if (path.size() == 1 && (name == "hour" || name == "weekday" || name == "door")) continue;
     return Error{ErrorCode::invalid_argument,
-                 fmt::format("the schedule \"{}\" asks for \"{}\"; it can ask for hour, weekday and door", text, name)};
+                 fmt::format("the schedule \"{}\" asks for \"{}\"; it can ask for hour, weekday and door", text,
+                             fmt::join(path, "."))};
   }
   return admission;
 }
