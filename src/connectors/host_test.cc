@@ -129,6 +129,21 @@ TEST_F(HostTest, TheTwinChangesThePipelineAndMistakesDoNotStopIt) {
   EXPECT_EQ(host.report()["pipeline"]["error"], "");
 }
 
+TEST_F(HostTest, TheTwinRemovesASourceAndGivesItBack) {
+  write("{sources: {gate: {kind: hand}, yard: {kind: hand}}}");
+  auto host = make_host();
+  ASSERT_TRUE(host.run_file());
+  const Json both = host.report();
+  EXPECT_EQ(both["streams"].size(), 2U);
+  ASSERT_TRUE(host.apply({{"sources", {{"yard", false}}}}));
+  EXPECT_EQ(host.report()["streams"].size(), 1U);
+  EXPECT_FALSE(host.apply({{"sources", {{"gate", false}, {"yard", false}}}}));
+  EXPECT_THAT(host.report()["pipeline"]["error"].get<std::string>(), HasSubstr("needs at least one source"));
+  EXPECT_EQ(host.report()["streams"].size(), 1U);
+  ASSERT_TRUE(host.apply({{"sources", Json::object()}}));  // As it is once the key was set to null.
+  EXPECT_EQ(host.report()["pipeline"]["hash"], both["pipeline"]["hash"]);
+}
+
 TEST_F(HostTest, TheReportSaysWhichStagesRun) {
   auto host = make_host();
   ASSERT_TRUE(host.run_file());

@@ -33,6 +33,7 @@ struct Item {
   std::string pointer;            ///< Into the file; empty when the twin brought it.
   std::string twin_path;          ///< "/stages/detect", for values that the twin set.
   std::set<std::string> patched;  ///< Members the twin set.
+  std::set<std::string> without;  ///< Options of the file that the twin took away.
 };
 
 /// Everything read, before checking.
@@ -182,9 +183,23 @@ Result<Draft> read_file_part(const YamlDocument& document, const Reader& reader)
   return draft;
 }
 
+/// "without": options that count as if the file did not give them.
+Status take_away(Item& item, const Json& names) {
+  const std::string place = "twin: " + item.twin_path + "/without";
+  if (!names.is_array()) return mistake(place, "without is a list of options: [schedule]");
+  for (const Json& each : names) {
+    const std::string name = each.is_string() ? each.get<std::string>() : to_text(each);
+    if (name == "name" || name == "kind") return mistake(place, fmt::format("the {} cannot be taken away", name));
+    item.options.erase(name);
+    item.without.insert(name);
+  }
+  return Done{};
+}
+
 /// Merges one item's members (RFC 7396 below it), remembering which the twin set.
 Status patch_item(Item& item, const Json& patch) {
   for (const auto& [key, value] : patch.items()) {
+    if (key == "without") continue;  // Last, whatever else is said of them.
     if (key == "kind") {
       if (!value.is_string()) return mistake("twin: " + item.twin_path + "/kind", "kind must be a word");
       item.kind = value.get<std::string>();
@@ -197,7 +212,7 @@ Status patch_item(Item& item, const Json& patch) {
     }
     item.patched.insert(key);
   }
-  return Done{};
+  return patch.contains("without") ? take_away(item, patch["without"]) : Done{};
 }
 
 /// By name, else by the name as a twin's key.
@@ -257,8 +272,17 @@ Status place_additions(std::vector<Item>& items, std::vector<Addition> additions
   return Done{};
 }
 
-/// A twin holds no null, so false removes too.
-bool is_removal(const Json& body) { return body.is_null() || (body.is_boolean() && !body.get<bool>()); }
+/// A twin holds no null: a key that was set to null is gone, and what the file says counts again.
+Json without_nulls(const Json& patch) {
+  if (!patch.is_object()) return patch;
+  Json kept = Json::object();
+  for (const auto& [key, value] : patch.items()) {
+    if (!value.is_null()) kept[key] = without_nulls(value);
+  }
+  return kept;
+}
+
+bool is_removal(const Json& body) { return body.is_boolean() && !body.get<bool>(); }
 
 /// {"detect": {"score_min": 0.5}, "zone": false, "door": {"kind": "zone", "after": "track", …}}: by name, so that a
 /// patch need not repeat the list. What goes, goes last: an addition may come after it.
@@ -288,9 +312,39 @@ Status patch_named(std::vector<Item>& items, std::string_view key, const Json& p
   return Done{};
 }
 
-Status apply_patch(Draft& draft, const Json& patch, const Reader& reader) {
-  if (patch.is_null()) return Done{};
-  if (!patch.is_object()) return mistake("twin: /", "pipeline must be a map with sources, stages or sinks");
+/// What named sources that the twin removed: stages and sinks go on with their other inputs, masks go.
+Status forget_sources(Draft& draft, const std::set<std::string>& removed) {
+  for (auto* items : {&draft.stages, &draft.sinks}) {
+    for (Item& item : *items) {
+      const auto inputs = item.options.find("inputs");
+      if (inputs == item.options.end() || !inputs->is_array() || inputs->empty()) continue;
+      std::string last;
+      for (std::size_t at = inputs->size(); at-- > 0;) {
+        if (!(*inputs)[at].is_string() || !removed.contains((*inputs)[at].get<std::string>())) continue;
+        last = (*inputs)[at].get<std::string>();
+        inputs->erase(at);
+      }
+      if (last.empty() || !inputs->empty()) continue;
+      return mistake(
+          "twin: /sources/" + pointer_step(last),
+          fmt::format("\"{0}\" takes from \"{1}\" alone, which would be gone; remove \"{0}\", too (false), or give it "
+                      "other inputs",
+                      item.name, last));
+    }
+  }
+  if (!draft.privacy.is_object() || !draft.privacy.contains("mask") || !draft.privacy["mask"].is_object()) {
+    return Done{};
+  }
+  for (const std::string& name : removed) draft.privacy["mask"].erase(name);
+  return Done{};
+}
+
+Status apply_patch(Draft& draft, const Json& given, const Reader& reader) {
+  if (given.is_null()) return Done{};
+  if (!given.is_object()) return mistake("twin: /", "pipeline must be a map with sources, stages or sinks");
+  const Json patch = without_nulls(given);
+  std::set<std::string> removed;
+  for (const Item& source : draft.sources) removed.insert(source.name);
   for (const auto& [key, value] : patch.items()) {
     const std::string place = "twin: /" + pointer_step(key);
     draft.patched.insert(key);
@@ -304,8 +358,6 @@ Status apply_patch(Draft& draft, const Json& patch, const Reader& reader) {
       std::vector<Item>& items = key == "sources" ? draft.sources : key == "stages" ? draft.stages : draft.sinks;
       if (value.is_object()) {
         VERGE_CHECK(patch_named(items, key, value, reader));
-      } else if (value.is_null()) {
-        items.clear();
       } else if (key != "sources" && value.is_array()) {
         items.clear();
         VERGE_CHECK(reader.read_list(value, key, place, true, items));
@@ -316,7 +368,12 @@ Status apply_patch(Draft& draft, const Json& patch, const Reader& reader) {
       return mistake(place, fmt::format("unknown key \"{}\"{}", key, suggestion(key, kTopKeys)));
     }
   }
-  return Done{};
+  if (draft.sources.empty() && !removed.empty()) {
+    return mistake("twin: /sources",
+                   "a pipeline needs at least one source, and every one would be gone; leave one, or add another");
+  }
+  for (const Item& source : draft.sources) removed.erase(source.name);
+  return removed.empty() ? Done{} : forget_sources(draft, removed);
 }
 
 bool is_point(const Json& value) {
@@ -354,6 +411,11 @@ Result<Json> check_options(const Item& item, const std::vector<OptionInfo>& opti
     if (std::ranges::find(allowed, key) != allowed.end()) continue;
     return mistake(reader.where(item, key),
                    fmt::format("{} has no option \"{}\"{}", item.kind, key, suggestion(key, allowed)));
+  }
+  for (const std::string& name : item.without) {
+    if (std::ranges::find(allowed, name) != allowed.end()) continue;
+    return mistake(fmt::format("twin: {}/without", item.twin_path),
+                   fmt::format("{} has no option \"{}\"{}", item.kind, name, suggestion(name, allowed)));
   }
   Json checked = Json::object();
   for (const OptionInfo& option : options) {

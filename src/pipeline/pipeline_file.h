@@ -51,10 +51,11 @@ std::vector<const StageSpec*> in_order(const PipelineSpec& spec);
 /// …".
 Result<Json> yaml_to_json(std::string_view text, std::string_view file_name);
 
-/// Reads `text`, applies `patch` (the module twin's desired "pipeline", a merge patch; null for none) and checks
-/// everything against the catalogue: keys, kinds, options, types, names, inputs, cycles, and what stages need of those
-/// before them (Kind::check). Errors: invalid_argument with file:line:column (or "twin: /stages/…" when the mistake
-/// came from the patch), the nearest allowed word and all allowed ones.
+/// Reads `text`, applies `patch` (the module twin's desired "pipeline", a merge patch; null for none, also within it:
+/// there the file's own counts) and checks everything against the catalogue: keys, kinds, options, types, names,
+/// inputs, cycles, and what stages need of those before them (Kind::check). Errors: invalid_argument with
+/// file:line:column (or "twin: /stages/…" when the mistake came from the patch), the nearest allowed word and all
+/// allowed ones.
 Result<PipelineSpec> parse_pipeline(std::string_view text, std::string_view file_name, const Catalog& catalog,
                                     const Json& patch = nullptr);
 

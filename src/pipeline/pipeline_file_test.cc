@@ -145,7 +145,7 @@ TEST(PipelineFile, SaysWhereAndWhatIsAllowed) {
 TEST(PipelineFile, TheTwinMergesOverTheFile) {
   const Catalog catalog = make_catalog();
   const Json patch = {{"sources", {{"gate", {{"fps", 5}}}, {"door", {{"kind", "camera"}, {"url", "y"}}}}},
-                      {"stages", {{"detect", {{"score_min", 0.6}}}, {"zone", nullptr}}},
+                      {"stages", {{"detect", {{"score_min", 0.6}}}, {"zone", false}}},
                       {"sinks", {{{"kind", "router"}}}}};
   auto spec = parse_pipeline(kGood, "p.yaml", catalog, patch);
   ASSERT_TRUE(spec) << spec.error().message;
@@ -183,7 +183,7 @@ TEST(PipelineFile, TheTwinAddsStagesWhereItSays) {
       {"with a blank in its name",
        R"({"the_door": )" + zone + R"(, "name": "the door"}})",
        {"detect", "track", "press", "zone", "the door"}},
-      {"one that is not there may go", R"({"door": false, "gone": null})", {"detect", "track", "press", "zone"}},
+      {"one that is not there may go", R"({"door": false, "press": null})", {"detect", "track", "press", "zone"}},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.name);
@@ -201,6 +201,62 @@ TEST(PipelineFile, TheTwinAddsStagesWhereItSays) {
   EXPECT_THAT(spec->stages[2].inputs, ElementsAre("track"));
   EXPECT_THAT(spec->stages[3].inputs, ElementsAre("door"));  // the next one takes from it
   EXPECT_FALSE(spec->effective["stages"][2].contains("after"));
+}
+
+TEST(PipelineFile, TheTwinRemovesSources) {
+  const Catalog catalog = make_catalog();
+  const std::string text =
+      "sources: {gate: {kind: camera, url: x}, the yard: {kind: camera, url: y}}\n"
+      "stages: [{track: {inputs: [gate, the yard]}}, {track: {name: b, inputs: [the yard]}}]\n"
+      "privacy: {mask: {the yard: [[[0, 0], [1, 0], [1, 1]]]}}\n";
+  const auto parsed = [&](const std::string& patch) {
+    return parse_pipeline(text, "p.yaml", catalog, *parse_json(patch));
+  };
+  const auto refused = parsed(R"({"sources": {"the_yard": false}})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "twin: /sources/the yard: \"b\" takes from \"the yard\" alone, which would be gone; remove \"b\", too "
+            "(false), or "
+            "give it other inputs");
+  const auto spec = parsed(R"({"sources": {"the_yard": false}, "stages": {"b": false}})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  ASSERT_EQ(spec->sources.size(), 1U);
+  EXPECT_EQ(spec->sources[0].name, "gate");
+  EXPECT_THAT(spec->stages[0].inputs, ElementsAre("gate"));
+  EXPECT_TRUE(spec->privacy.masks.empty());
+  EXPECT_FALSE(spec->effective["sources"].contains("the yard"));
+  const auto other = parsed(R"({"sources": {"the_yard": false}, "stages": {"b": {"inputs": ["gate"]}}})");
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_THAT(other->stages[1].inputs, ElementsAre("gate"));
+  const auto swapped = parsed(
+      R"({"sources": {"the_yard": false, "gate": false, "lot": {"kind": "camera", "url": "z"}}, "stages": {"b": false, "track": {"inputs": ["lot"]}}})");
+  ASSERT_TRUE(swapped) << swapped.error().message;
+  EXPECT_EQ(swapped->sources[0].name, "lot");
+}
+
+TEST(PipelineFile, WhatTheTwinTakesBackIsAsTheFileSaysAndWhatItTakesAwayIsNotGiven) {
+  const Catalog catalog = make_catalog();
+  const auto parsed = [&](const std::string& patch) {
+    return parse_pipeline(kGood, "p.yaml", catalog, *parse_json(patch));
+  };
+  const std::string hash = parse_pipeline(kGood, "p.yaml", catalog)->hash;
+  for (const char* patch :
+       {R"({"stages": {"detect": {"labels": null, "score_min": null}}, "sources": {"gate": {"fps": null}}})",
+        R"({"stages": null, "sources": {"gate": null}, "sinks": null, "purpose": null, "version": null})",
+        R"({"privacy": {"blur": null, "mask": {"gate": null}}, "evidence": null})"}) {
+    const auto spec = parsed(patch);
+    ASSERT_TRUE(spec) << patch << spec.error().message;
+    EXPECT_EQ(spec->stages[0].options["labels"], Json::array({"person"})) << patch;
+    EXPECT_EQ(spec->privacy.blur, Blur::people);
+  }
+  EXPECT_EQ(parsed(R"({"stages": {"detect": {"labels": null}}})")->hash, hash);
+  const auto spec =
+      parsed(R"({"stages": {"detect": {"without": ["labels", "threads"]}, "zone": {"without": ["inputs"]}}})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->stages[0].options["labels"], Json::array());
+  EXPECT_THAT(spec->stages[3].inputs, ElementsAre("press"));
+  EXPECT_FALSE(spec->effective["stages"][0].contains("without"));
+  EXPECT_NE(spec->hash, hash);
 }
 
 TEST(PipelineFile, AStageWithABlankInItsNameIsFoundByAKeyThatATwinCanHold) {
@@ -301,7 +357,11 @@ TEST(PipelineFile, TwinMistakesNameTheTwin) {
   } cases[] = {
       {R"({"stages": {"detect": {"score_min": "high"}}})",
        "twin: /stages/detect/score_min: score_min must be a number"},
-      {R"({"stages": {"detect": {"model": null}}})", "detect needs the option \"model\""},
+      {R"({"stages": {"detect": {"without": ["model"]}}})", "detect needs the option \"model\""},
+      {R"({"stages": {"detect": {"without": ["lables"]}}})",
+       "twin: /stages/detect/without: detect has no option \"lables\"; did you mean \"labels\"?"},
+      {R"({"stages": {"detect": {"without": "labels"}}})", "without is a list of options"},
+      {R"({"stages": {"press": {"without": ["name"]}}})", "twin: /stages/press/without: the name cannot be taken away"},
       {R"({"stages": {"detekt": {}}})", "twin: /stages/detekt: there is no \"detekt\"; did you mean \"detect\"?"},
       {R"({"stages": {"door": {"polygon": []}}})", "to add one, give its kind"},
       {R"({"stages": {"door": true}})", "to add one, give its kind"},
@@ -319,7 +379,8 @@ TEST(PipelineFile, TwinMistakesNameTheTwin) {
       {R"({"stage": {}})", "twin: /stage: unknown key \"stage\"; did you mean \"stages\"?"},
       {R"({"privacy": {"blur": 3}})", "twin: /privacy/blur: blur is \"3\""},
       {R"({"evidence": [1]})", "twin: /evidence: evidence is a map of options"},
-      {R"({"sources": null})", "needs at least one source"},
+      {R"({"sources": {"gate": false}})", "twin: /sources: a pipeline needs at least one source, and every one would"},
+      {R"({"sources": {"gate": true}})", "twin: /sources/gate: give a map of options, or false to remove it"},
       {R"([1])", "twin: /"},
       {R"({"stages": 5})", "twin: /stages: give a list"},
   };
