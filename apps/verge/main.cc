@@ -16,6 +16,7 @@ int main(int count, char** words) {
   verge::cli::add_global_options(app, context);
   verge::cli::add_machine_commands(app, context);
   verge::cli::add_fleet_commands(app, context);
+  verge::cli::add_people_commands(app, context);
   verge::cli::add_message_commands(app, context);
   verge::cli::add_evidence_commands(app, context);
   verge::cli::add_camera_commands(app, context);

@@ -34,6 +34,7 @@ struct Context {
 
 void add_machine_commands(CLI::App& app, Context& context);   ///< up down status check join supervise logs
 void add_fleet_commands(CLI::App& app, Context& context);     ///< device module twin method deployment apply
+void add_people_commands(CLI::App& app, Context& context);    ///< people add|list|remove
 void add_message_commands(CLI::App& app, Context& context);   ///< message watch|list
 void add_evidence_commands(CLI::App& app, Context& context);  ///< evidence list|get
 void add_camera_commands(CLI::App& app, Context& context);    ///< camera discover|check

@@ -262,6 +262,7 @@ void Hub::Impl::build_calls() {
   facts.password_changed = [this](const std::string& user) {
     if (user == "admin") home->remove_first_password();
   };
+  facts.sessions_ended = [this](const std::string& user) { post([this, user] { live->close_pages_of(user); }); };
   parts = std::make_unique<HubParts>(HubParts{loop, clock, *identities, *twins, *endpoint, *ingest, *log, *history,
                                               *images, *people, *join_tokens, *audit, metrics, facts});
   router = std::make_unique<Router>(Router::Parts{*control, *slow, *access, *people, *audit, metrics});

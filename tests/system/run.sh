@@ -122,6 +122,36 @@ second_up_adopts() {
 # The process numbers of supervisor, hub, agent, engine and of each container's monitor.
 running() { pgrep -f "$VERGE_HOME" | sort -n; }
 
+# Somebody who may only look, from the command line to the page's own calls; the last administrator stays.
+viewer_only_looks() {
+  printf 'correct horse\n' | inside "$verge" people add lobby --role viewer || return 1
+  inside "$verge" people list -o json | grep '"user": *"lobby"' || return 1
+  inside python3 - "$page" "$device" <<'PYTHON' || return 1
+import json, sys, urllib.error, urllib.request
+
+page, device = sys.argv[1:]
+
+
+def send(method, path, body=None, cookie=""):
+    headers = {"Content-Type": "application/json", "X-Verge": "1", "Cookie": cookie}
+    request = urllib.request.Request(page + path, body and json.dumps(body).encode(), headers, method=method)
+    try:
+        answer = urllib.request.urlopen(request, timeout=30)
+    except urllib.error.HTTPError as error:
+        answer = error
+    return answer.status, (answer.headers["Set-Cookie"] or "").split(";")[0]
+
+
+status, cookie = send("POST", "/api/v1/login", {"user": "lobby", "password": "correct horse"})
+seen = [status, send("GET", "/api/v1/devices", cookie=cookie)[0],
+        send("PATCH", f"/twins/{device}/modules/vision", {"properties": {"desired": {"pipeline": {}}}}, cookie)[0]]
+print(seen)
+sys.exit(seen != [200, 200, 403])
+PYTHON
+  inside "$verge" people remove lobby || return 1
+  ! inside "$verge" people remove admin
+}
+
 # That they also do what they are for: tests/solutions.
 examples_are_sound() {
   local file bad=0
@@ -148,6 +178,7 @@ check 120 "the browser driver is installed" prepare_browser || exit 1
 check 300 "verge up" inside "$verge" up --solution "$root/examples/first_light" --quiet || { show_logs; exit 1; }
 device=$(device_name)
 check 60 "a second verge up adopts what runs" second_up_adopts
+check 60 "a viewer only looks, the last administrator stays" viewer_only_looks
 check_each 120 "Azure's Python SDKs" inside "$sdk/bin/python" tests/sdk/python_device_service.py "$VERGE_HOME/hub/connection.json"
 check_each 180 "Azure's Python SDK in a container" \
   inside "$sdk/bin/python" tests/sdk/python_edge_module.py "$VERGE_HOME/hub/connection.json" "$device"

@@ -51,6 +51,18 @@ void Live::add_page(std::shared_ptr<WebSocket> socket, const std::string& who) {
                  [this, page](const Error&) { page_closed(page); }});
 }
 
+void Live::close_pages_of(const std::string& who) {
+  std::vector<Page*> gone;
+  for (const auto& [page, owned] : pages_) {
+    if (owned->who == who) gone.push_back(page);
+  }
+  for (Page* page : gone) {
+    const std::shared_ptr<WebSocket> socket = page->socket;
+    socket->close();
+    page_closed(page);  // Nothing when closing has told it.
+  }
+}
+
 void Live::page_closed(Page* page) {
   const auto entry = pages_.extract(page);
   if (!entry) return;

@@ -48,6 +48,8 @@ class Live {
 
   /// A page's socket; who: the person, for the audit log.
   void add_page(std::shared_ptr<WebSocket> socket, const std::string& who);
+  /// Who may no longer look: his pages' sockets close.
+  void close_pages_of(const std::string& who);
   /// A device's socket.
   void add_uplink(std::shared_ptr<WebSocket> socket, const std::string& device);
   /// Events that were stored, as JSON texts.

@@ -156,6 +156,21 @@ TEST_F(LiveTest, EndsWithThePage) {
   EXPECT_FALSE(module.wait_message("$iothub/methods/POST/live.stop/").topic.empty());
 }
 
+TEST_F(LiveTest, EndsForWhoIsRemoved) {
+  ASSERT_EQ(hub_.owner("PUT", "/api/v1/people/eve", {{"password", "correct horse"}, {"role", "viewer"}}).status, 201);
+  const auto in = hub_.call("POST", "/api/v1/login", to_text({{"user", "eve"}, {"password", "correct horse"}}));
+  const std::string cookie(in.headers.get("Set-Cookie"));
+  TestDevice module(hub_, {"edge", "vision"}, module_key_);
+  module.answer_methods("{}");
+  ASSERT_TRUE(module.wait_connected());
+  ASSERT_TRUE(module.subscribe("$iothub/methods/POST/#"));
+  TestSocket page(hub_, "/api/v1/stream", "Cookie", cookie.substr(0, cookie.find(';')));
+  page.send({{"live", {{"device", "edge"}, {"module", "vision"}, {"stream", "gate"}}}});
+  ASSERT_TRUE(page.wait_state("starting"));
+  ASSERT_EQ(hub_.owner("DELETE", "/api/v1/people/eve").status, 204);
+  EXPECT_FALSE(module.wait_message("$iothub/methods/POST/live.stop/").topic.empty());
+}
+
 TEST_F(LiveTest, SaysWhyThereIsNoPicture) {
   TestSocket page(hub_, "/api/v1/stream", "Cookie", cookie_);
   page.send({{"live", {{"device", "edge"}, {"module", "vision"}, {"stream", "gate"}}}});

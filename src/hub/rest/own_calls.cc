@@ -89,6 +89,37 @@ class OwnCalls {
     return no_content();
   }
 
+  HttpResponse people(const Call& call) const {
+    const auto people = parts_.people.list();
+    if (!people) return failed(call, people.error());
+    Json list = Json::array();
+    for (const Person& person : *people) list.push_back(person_json(person));
+    return json_response({{"people", std::move(list)}});
+  }
+
+  HttpResponse person(const Call& call) const {
+    const auto person = parts_.people.get(call.parameters[0]);
+    return person ? json_response(person_json(*person)) : failed(call, person.error());
+  }
+
+  HttpResponse put_person(const Call& call) const {
+    const auto change = person_change(call);
+    if (!change) return failed(call, change.error());
+    const std::string& user = call.parameters[0];
+    const auto is_new = parts_.people.put(user, *change);
+    if (!is_new) return failed(call, is_new.error());
+    if (change->password && !*is_new) tell_password_is_new(user);
+    const auto person = parts_.people.get(user);
+    return person ? json_response(person_json(*person), *is_new ? 201 : 200) : failed(call, person.error());
+  }
+
+  HttpResponse remove_person(const Call& call) const {
+    const std::string& user = call.parameters[0];
+    if (const auto removed = parts_.people.remove(user); !removed) return failed(call, removed.error());
+    tell_password_is_new(user);
+    return no_content();
+  }
+
   HttpResponse overview(const Call& call) const {
     const auto totals = parts_.history.totals();
     if (!totals) return failed(call, totals.error());
@@ -232,6 +263,29 @@ class OwnCalls {
     return json ? json_response(*json) : failed(call, json.error());
   }
 
+  static Json person_json(const Person& person) {
+    return {{"user", person.user}, {"role", std::string(name_of(person.role))}};
+  }
+
+  static Result<People::Change> person_change(const Call& call) {
+    VERGE_TRY(const Json body, parse_json(call.request.body));
+    VERGE_TRY(const auto password, string_member(body, "password"));
+    VERGE_TRY(const auto role, string_member(body, "role"));
+    People::Change change;
+    if (!password.empty()) change.password = password;
+    if (role.empty()) return change;
+    change.role = role_from_name(role);
+    if (*change.role != Role::none) return change;
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("there is no role \"{}\"; give viewer, operator or admin", role.substr(0, 64))};
+  }
+
+  /// Nobody is logged in by the old one, and where it was written down it is worth nothing.
+  void tell_password_is_new(const std::string& user) const {
+    if (parts_.facts.password_changed) parts_.facts.password_changed(user);
+    if (parts_.facts.sessions_ended) parts_.facts.sessions_ended(user);
+  }
+
   static HttpResponse login_failed(const Call& call, const Error& error) {
     const int status = error.code == ErrorCode::invalid_argument ? 401
                        : error.code == ErrorCode::limit          ? 429
@@ -310,6 +364,12 @@ void add_own_calls(Router& router, const HubParts& parts) {
   add("GET", "/api/v1/series", look, Where::slow, &OwnCalls::series);
   add("GET", "/api/v1/ledger", look, Where::slow, &OwnCalls::ledger);
   add("GET", "/api/v1/audit", {.policy = kRegistryWrite, .role = Role::admin}, Where::slow, &OwnCalls::audit);
+  // Who may add administrators may do everything: a service key must grant as much.
+  const Need owner{.policy = kRegistryRead | kRegistryWrite | kServiceConnect | kDeviceConnect, .role = Role::admin};
+  add("GET", "/api/v1/people", owner, Where::slow, &OwnCalls::people);
+  add("GET", "/api/v1/people/{name}", owner, Where::slow, &OwnCalls::person);
+  add("PUT", "/api/v1/people/{name}", owner, Where::slow, &OwnCalls::put_person);
+  add("DELETE", "/api/v1/people/{name}", owner, Where::slow, &OwnCalls::remove_person);
   add("POST", "/api/v1/join-tokens", {.policy = kRegistryWrite, .role = Role::admin}, Where::control,
       &OwnCalls::make_join_token);
   add("POST", "/api/v1/join", open, Where::control, &OwnCalls::join);

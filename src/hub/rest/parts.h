@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/loop.h"
@@ -25,6 +26,7 @@ struct HubFacts {
   std::int64_t started_us = 0;
   std::uint16_t mqtt_port = 0, https_port = 0, http_port = 0;
   std::function<void(const std::string& user)> password_changed;  ///< The first password's file is worth nothing then.
+  std::function<void(const std::string& user)> sessions_ended;    ///< All of the person's: what is open for him closes.
 };
 
 struct HubParts {

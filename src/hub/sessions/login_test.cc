@@ -70,6 +70,51 @@ TEST_F(Login, ChangesThePassword) {
   EXPECT_FALSE(std::filesystem::exists(hub_.options().home / "first-password")) << "it is worth nothing any more";
 }
 
+TEST_F(Login, AnAdministratorAddsAViewerWhoOnlyLooks) {
+  const std::string admin = cookie(log_in("admin", hub_.first_password()));
+  const auto as = [&](const std::string& who, const std::string& method, const std::string& target,
+                      const Json& body = nullptr) {
+    return hub_.call(method, target, body.is_null() ? std::string() : to_text(body),
+                     {{"Cookie", who}, {"X-Verge", "1"}, {"Content-Type", "application/json"}});
+  };
+  hub_.create_device("d");
+  const auto added = as(admin, "PUT", "/api/v1/people/eve", {{"password", "correct horse"}, {"role", "viewer"}});
+  EXPECT_EQ(added.status, 201) << added.text;
+  EXPECT_EQ(added.body, (Json{{"user", "eve"}, {"role", "viewer"}}));
+  const auto in = log_in("eve", "correct horse");
+  ASSERT_EQ(in.status, 200) << in.text;
+  const std::string viewer = cookie(in);
+  EXPECT_EQ(as(viewer, "GET", "/api/v1/devices").status, 200);
+  EXPECT_EQ(as(viewer, "GET", "/twins/d").status, 200);
+  const Json patch = {{"properties", {{"desired", {{"a", 1}}}}}};
+  EXPECT_EQ(as(viewer, "PATCH", "/twins/d", patch).status, 403);
+  EXPECT_EQ(as(viewer, "GET", "/api/v1/people").status, 403);
+  EXPECT_EQ(as(viewer, "PUT", "/api/v1/people/eve", {{"role", "admin"}}).status, 403);
+  EXPECT_EQ(as(viewer, "DELETE", "/api/v1/people/admin").status, 403);
+  EXPECT_EQ(as(admin, "PUT", "/api/v1/people/eve", {{"role", "operator"}}).body["role"], "operator");
+  EXPECT_EQ(as(viewer, "PATCH", "/twins/d", patch).status, 200) << "the role counts in the same session";
+  EXPECT_EQ(as(admin, "GET", "/api/v1/people").body["people"].size(), 2U);
+  EXPECT_EQ(as(admin, "PUT", "/api/v1/people/eve", {{"role", "king"}}).status, 400);
+  EXPECT_EQ(as(admin, "DELETE", "/api/v1/people/admin").status, 409);
+  EXPECT_EQ(as(admin, "DELETE", "/api/v1/people/eve").status, 204);
+  EXPECT_EQ(as(viewer, "GET", "/api/v1/me").status, 401);
+  EXPECT_EQ(as(admin, "DELETE", "/api/v1/people/eve").status, 404);
+  EXPECT_EQ(as(admin, "GET", "/api/v1/people/eve").status, 404);
+}
+
+TEST_F(Login, OnlyTheOwnersKeyAddsPeople) {
+  const Json body = {{"password", "correct horse"}, {"role", "admin"}};
+  EXPECT_EQ(hub_.call("GET", "/api/v1/people").status, 401);
+  EXPECT_EQ(hub_.owner("PUT", "/api/v1/people/grace", body).status, 201);
+  EXPECT_EQ(hub_.owner("GET", "/api/v1/people/grace").body["role"], "admin");
+  EXPECT_EQ(hub_.owner("DELETE", "/api/v1/people/grace").status, 204);
+  const auto key = hub_.create_device("d");
+  EXPECT_EQ(
+      hub_.call("PUT", "/api/v1/people/grace", to_text(body), {{"Authorization", hub_.device_token({"d", ""}, key)}})
+          .status,
+      403);
+}
+
 TEST_F(Login, RefusesNonsense) {
   for (const char* body : {"", "x", "[]", "{}", R"({"user":1})", R"({"user":"a","password":[]})"}) {
     const int status = hub_.call("POST", "/api/v1/login", body).status;

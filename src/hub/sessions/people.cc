@@ -10,6 +10,7 @@ namespace verge::hub {
 namespace {
 
 constexpr std::size_t kSessionTokenBytes = 32;
+constexpr std::size_t kUserCharactersMax = 64;
 constexpr std::size_t kPasswordCharactersMax = 1024;  // scrypt's first step reads all of it.
 
 Error wrong() { return Error{ErrorCode::invalid_argument, "the user or the password is wrong"}; }
@@ -18,6 +19,22 @@ Error wrong() { return Error{ErrorCode::invalid_argument, "the user or the passw
 const std::string& nobodys_hash() {
   static const std::string hash = hash_password(to_hex(random_bytes(kSessionTokenBytes)));
   return hash;
+}
+
+Error nobody_called(const std::string& user) {
+  return {ErrorCode::not_found, fmt::format("there is nobody called \"{}\"", user)};
+}
+
+/// As a name stands in addresses, tables and the audit log.
+Status check_user(std::string_view user) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_' || c == '@';
+  };
+  if (!user.empty() && user.size() <= kUserCharactersMax && std::ranges::all_of(user, fits)) return Done{};
+  return Error{
+      ErrorCode::invalid_argument,
+      fmt::format("a person's name has 1 to {} letters of a to z, A to Z, 0 to 9 and . - _ @", kUserCharactersMax)};
 }
 
 std::string user_key(std::string_view user) { return "user " + std::string(user); }
@@ -68,10 +85,99 @@ Status People::check_new_password(std::string_view password) const {
 }
 
 Status People::add(const std::string& user, std::string_view password, Role role) {
+  VERGE_CHECK(check_user(user));
   VERGE_CHECK(check_new_password(password));
   VERGE_CHECK(database_.execute("INSERT INTO people (user, password, role) VALUES (?,?,?)",
                                 {user, hash_password(password), std::string(name_of(role))}));
   return Done{};
+}
+
+Result<std::vector<Person>> People::list() const {
+  VERGE_TRY(const auto rows, database_.query("SELECT user, role FROM people ORDER BY user"));
+  std::vector<Person> people;
+  for (const auto& row : rows) people.push_back({row.text(0), role_from_name(row.text(1))});
+  return people;
+}
+
+Result<Person> People::get(const std::string& user) const {
+  VERGE_TRY(const auto row, database_.query_one("SELECT role FROM people WHERE user = ?", {user}));
+  if (!row) return nobody_called(user);
+  return Person{user, role_from_name(row->text(0))};
+}
+
+Status People::check_other_admin(const std::string& user) const {
+  VERGE_TRY(const auto other,
+            database_.query_one("SELECT 1 FROM people WHERE role = 'admin' AND user <> ? LIMIT 1", {user}));
+  if (other) return Done{};
+  return Error{ErrorCode::conflict,
+               fmt::format("\"{}\" is the only administrator; make somebody else one first", user)};
+}
+
+Result<bool> People::write_change(const std::string& user, const Change& change, const std::string& password_hash) {
+  VERGE_TRY(const auto row, database_.query_one("SELECT role FROM people WHERE user = ?", {user}));
+  if (!row) {
+    if (!change.password || !change.role) {
+      return Error{ErrorCode::invalid_argument,
+                   fmt::format("there is no \"{}\" yet; send both, password and role, to add somebody", user)};
+    }
+    VERGE_CHECK(database_.execute("INSERT INTO people (user, password, role) VALUES (?,?,?)",
+                                  {user, password_hash, std::string(name_of(*change.role))}));
+    return true;
+  }
+  if (change.role) {
+    if (*change.role != Role::admin && role_from_name(row->text(0)) == Role::admin)
+      VERGE_CHECK(check_other_admin(user));
+    VERGE_CHECK(
+        database_.execute("UPDATE people SET role = ? WHERE user = ?", {std::string(name_of(*change.role)), user}));
+  }
+  if (change.password) {
+    VERGE_CHECK(database_.execute("UPDATE people SET password = ? WHERE user = ?", {password_hash, user}));
+    VERGE_CHECK(database_.execute("DELETE FROM sessions WHERE user = ?", {user}));
+  }
+  return false;
+}
+
+Result<bool> People::put(const std::string& user, const Change& change) {
+  VERGE_CHECK(check_user(user));
+  if (change.password) VERGE_CHECK(check_new_password(*change.password));
+  const std::string password_hash = change.password ? hash_password(*change.password) : std::string();
+  const std::lock_guard lock(changes_);
+  bool is_new = false;
+  const auto write = [&]() -> Status {
+    VERGE_TRY(is_new, write_change(user, change, password_hash));
+    return Done{};
+  };
+  VERGE_CHECK(database_.transaction(write));
+  if (change.password) end_sessions_of(user);
+  if (change.role) {
+    sessions_.with([&](auto& sessions) {
+      for (auto& [hash, session] : sessions) {
+        if (session.person.user == user) session.person.role = *change.role;
+      }
+    });
+  }
+  return is_new;
+}
+
+Status People::remove(const std::string& user) {
+  const std::lock_guard lock(changes_);
+  const auto erase = [&]() -> Status {
+    VERGE_TRY(const auto row, database_.query_one("SELECT role FROM people WHERE user = ?", {user}));
+    if (!row) return nobody_called(user);
+    if (role_from_name(row->text(0)) == Role::admin) VERGE_CHECK(check_other_admin(user));
+    VERGE_CHECK(database_.execute("DELETE FROM sessions WHERE user = ?", {user}));
+    VERGE_CHECK(database_.execute("DELETE FROM people WHERE user = ?", {user}));
+    return Done{};
+  };
+  VERGE_CHECK(database_.transaction(erase));
+  end_sessions_of(user);
+  return Done{};
+}
+
+void People::end_sessions_of(const std::string& user) {
+  sessions_.with([&](auto& sessions) {
+    std::erase_if(sessions, [&](const auto& item) { return item.second.person.user == user; });
+  });
 }
 
 bool People::is_closed_for(std::string_view key) const {
@@ -94,14 +200,15 @@ void People::note_failure(const std::string& key) {
   });
 }
 
-Result<Person> People::check_password(const std::string& user, std::string_view password, const std::string& address) {
+Result<People::Known> People::check_password(const std::string& user, std::string_view password,
+                                             const std::string& address) {
   if (is_closed_for(user_key(user)) || is_closed_for(address_key(address))) {
     return Error{ErrorCode::limit, "too many failed logins: try again in five minutes"};
   }
   VERGE_TRY(const auto row, database_.query_one("SELECT password, role FROM people WHERE user = ?", {user}));
   const bool fits =
       password.size() <= kPasswordCharactersMax && verify_password(password, row ? row->text(0) : nobodys_hash());
-  if (row && fits) return Person{user, role_from_name(row->text(1))};
+  if (row && fits) return Known{{user, role_from_name(row->text(1))}, row->text(0)};
   note_failure(user_key(user));
   note_failure(address_key(address));
   return wrong();
@@ -109,15 +216,25 @@ Result<Person> People::check_password(const std::string& user, std::string_view 
 
 Result<People::LoggedIn> People::log_in(const std::string& user, std::string_view password,
                                         const std::string& address) {
-  VERGE_TRY(const auto person, check_password(user, password, address));
+  VERGE_TRY(const auto known, check_password(user, password, address));
   forget_ended_sessions();
-  LoggedIn logged_in{person, to_hex(random_bytes(kSessionTokenBytes))};
-  const std::string hash = to_hex(sha256(logged_in.token));
-  const std::int64_t ends_us = clock_.now_us() + limits_.session_age_us_max;
-  VERGE_CHECK(
-      database_.execute("INSERT INTO sessions (token_hash, user, ends_us) VALUES (?,?,?)", {hash, user, ends_us}));
-  sessions_.with([&](auto& sessions) { sessions[hash] = {person, ends_us}; });
+  LoggedIn logged_in{known.person, to_hex(random_bytes(kSessionTokenBytes))};
+  VERGE_CHECK(begin_session(known, to_hex(sha256(logged_in.token)), clock_.now_us() + limits_.session_age_us_max));
   return logged_in;
+}
+
+/// Checking took a while: whoever was removed, or given another password or role meanwhile, logs in once more.
+Status People::begin_session(const Known& known, const std::string& token_hash, std::int64_t ends_us) {
+  const std::string& user = known.person.user;
+  const std::lock_guard lock(changes_);
+  VERGE_TRY(
+      const std::int64_t begun,
+      database_.execute("INSERT INTO sessions (token_hash, user, ends_us) SELECT ?, user, ? FROM people WHERE "
+                        "user = ? AND password = ? AND role = ?",
+                        {token_hash, ends_us, user, known.password_hash, std::string(name_of(known.person.role))}));
+  if (begun == 0) return wrong();
+  sessions_.with([&](auto& sessions) { sessions[token_hash] = {known.person, ends_us}; });
+  return Done{};
 }
 
 void People::forget_ended_sessions() {
@@ -158,7 +275,9 @@ Status People::change_password(const std::string& user, std::string_view old_pas
                                std::string_view kept_token, const std::string& address) {
   VERGE_CHECK(check_new_password(new_password));
   VERGE_CHECK(check_password(user, old_password, address));
-  VERGE_CHECK(database_.execute("UPDATE people SET password = ? WHERE user = ?", {hash_password(new_password), user}));
+  const std::string password_hash = hash_password(new_password);
+  const std::lock_guard lock(changes_);
+  VERGE_CHECK(database_.execute("UPDATE people SET password = ? WHERE user = ?", {password_hash, user}));
   const std::string kept = to_hex(sha256(kept_token));
   sessions_.with([&](auto& sessions) {
     std::erase_if(sessions, [&](const auto& item) { return item.second.person.user == user && item.first != kept; });

@@ -2,13 +2,16 @@
 //
 // Passwords are kept as scrypt hashes; a cookie's token only as its SHA-256. Ten failures in five minutes, counted per
 // user and per address, close the door for the rest of those minutes.
-// Threads: all calls from any thread. log_in() and change_password() hash (about 0.1 s): call them from a worker.
+// There is always an administrator: the last one can be neither removed nor given another role.
+// Threads: all calls from any thread. log_in(), put() and change_password() hash (about 0.1 s): call them from a
+// worker.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,8 +47,23 @@ class People {
                                               PeopleLimits limits = {});
 
   bool has_anybody() const;
-  /// Errors: conflict (exists), invalid_argument (password too short).
+  /// Errors: conflict (exists), invalid_argument (name, password).
   Status add(const std::string& user, std::string_view password, Role role);
+  /// Everybody, by name.
+  Result<std::vector<Person>> list() const;
+  /// Errors: not_found.
+  Result<Person> get(const std::string& user) const;
+  /// What is not given stays as it is.
+  struct Change {
+    std::optional<std::string> password;
+    std::optional<Role> role;
+  };
+  /// Adds the person, or changes him; a new password ends his sessions, a new role counts in them at once. Returns
+  /// whether he is new. Errors: invalid_argument (name, password, or somebody new without both); conflict (the last
+  /// administrator).
+  Result<bool> put(const std::string& user, const Change& change);
+  /// Ends his sessions. Errors: not_found; conflict (the last administrator).
+  Status remove(const std::string& user);
 
   struct LoggedIn {
     Person person;
@@ -69,15 +87,25 @@ class People {
 
   People(storage::Database& database, const Clock& clock, PeopleLimits limits);
   Status load();
-  Result<Person> check_password(const std::string& user, std::string_view password, const std::string& address);
+  struct Known {
+    Person person;
+    std::string password_hash;
+  };
+  Result<Known> check_password(const std::string& user, std::string_view password, const std::string& address);
   bool is_closed_for(std::string_view key) const;
   void note_failure(const std::string& key);
   Status check_new_password(std::string_view password) const;
+  Status check_other_admin(const std::string& user) const;
+  /// Of the transaction that changes somebody. Returns whether he is new.
+  Result<bool> write_change(const std::string& user, const Change& change, const std::string& password_hash);
+  Status begin_session(const Known& known, const std::string& token_hash, std::int64_t ends_us);
+  void end_sessions_of(const std::string& user);
   void forget_ended_sessions();
 
   storage::Database& database_;
   const Clock& clock_;
   const PeopleLimits limits_;
+  std::mutex changes_;  ///< People and their sessions change together: nobody who is removed meanwhile is logged in.
   Guarded<std::unordered_map<std::string, Session>> sessions_;  ///< By hash of the token.
   mutable Guarded<Failures> failures_;
 };

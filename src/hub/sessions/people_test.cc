@@ -89,6 +89,54 @@ TEST_F(PeopleTest, ChangingThePasswordEndsOtherSessions) {
   EXPECT_TRUE(people_->log_in("admin", "a new password", kAddress));
 }
 
+TEST_F(PeopleTest, AreListedChangedAndRemoved) {
+  EXPECT_TRUE(*people_->put("eve", {.password = kPassword, .role = Role::viewer}));
+  ASSERT_EQ(people_->list()->size(), 2U);
+  EXPECT_EQ((*people_->list())[1].user, "eve");
+  const auto in = people_->log_in("eve", kPassword, kAddress);
+  ASSERT_TRUE(in) << in.error().message;
+  EXPECT_EQ(people_->find(in->token)->role, Role::viewer);
+  EXPECT_FALSE(*people_->put("eve", {.password = {}, .role = Role::operator_}));
+  EXPECT_EQ(people_->find(in->token)->role, Role::operator_) << "a role counts at once";
+  EXPECT_FALSE(*people_->put("eve", {.password = "another password", .role = {}}));
+  EXPECT_FALSE(people_->find(in->token)) << "a new password ends sessions";
+  EXPECT_FALSE(people_->log_in("eve", kPassword, kAddress));
+  const auto again = people_->log_in("eve", "another password", kAddress);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->person.role, Role::operator_);
+  ASSERT_TRUE(people_->remove("eve"));
+  EXPECT_FALSE(people_->find(again->token));
+  open();
+  EXPECT_FALSE(people_->find(again->token));
+  EXPECT_FALSE(people_->log_in("eve", "another password", kAddress));
+  EXPECT_EQ(people_->remove("eve").error().code, ErrorCode::not_found);
+  EXPECT_EQ(people_->get("eve").error().code, ErrorCode::not_found);
+}
+
+TEST_F(PeopleTest, ThereIsAlwaysAnAdministrator) {
+  EXPECT_EQ(people_->remove("admin").error().code, ErrorCode::conflict);
+  EXPECT_EQ(people_->put("admin", {.password = {}, .role = Role::viewer}).error().code, ErrorCode::conflict);
+  EXPECT_FALSE(*people_->put("admin", {.password = {}, .role = Role::admin}));
+  ASSERT_TRUE(people_->put("grace", {.password = kPassword, .role = Role::admin}));
+  EXPECT_FALSE(*people_->put("admin", {.password = {}, .role = Role::viewer}));
+  EXPECT_EQ(people_->remove("grace").error().code, ErrorCode::conflict);
+  EXPECT_TRUE(people_->remove("admin"));
+}
+
+TEST_F(PeopleTest, SomebodyNewNeedsANameAPasswordAndARole) {
+  const auto code = [&](const std::string& user, const People::Change& change) {
+    const auto done = people_->put(user, change);
+    return done ? std::string("fine") : done.error().message;
+  };
+  EXPECT_NE(code("eve", {.password = {}, .role = Role::viewer}).find("send both"), std::string::npos);
+  EXPECT_NE(code("eve", {.password = kPassword, .role = {}}).find("send both"), std::string::npos);
+  EXPECT_NE(code("eve", {.password = "short", .role = Role::viewer}).find("10 to 1024"), std::string::npos);
+  for (const std::string& name : {std::string(), std::string("a b"), std::string("a/b"), std::string(65, 'a')}) {
+    EXPECT_NE(code(name, {.password = kPassword, .role = Role::viewer}).find("a person's name"), std::string::npos)
+        << name;
+  }
+}
+
 TEST_F(PeopleTest, RefusesASecondPersonOfTheSameName) {
   EXPECT_EQ(people_->add("admin", kPassword, Role::viewer).error().code, ErrorCode::conflict);
   EXPECT_FALSE(people_->add("eve", "short", Role::viewer));
