@@ -101,9 +101,7 @@ bool is_cell(const CellGrid& grid, int column, int row) {
   return column >= 0 && column < grid.columns() && row >= 0 && row < grid.rows();
 }
 
-Status check_changes(const Json&, const pipeline::Provided& before) {
-  return check_no_early_zone("changes", before);
-}
+Status check_changes(const Json&, const pipeline::Provided& before) { return check_no_early_zone("changes", before); }
 
 }  // namespace
 
