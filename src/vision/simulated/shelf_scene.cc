@@ -283,8 +283,10 @@ class ShelfScene final : public Scene {
 
   /// In steps of a second at most, so that a slow camera sees the same shop as a fast one.
   void trade(Place& place, double seconds) {
-    for (double left = std::min(seconds, kTradedMax_s); left > 0; left -= kTradeStep_s)
-      trade_once(place, std::min(left, kTradeStep_s));
+    const double all_s = std::min(seconds, kTradedMax_s);
+    const auto steps = static_cast<int>(all_s / kTradeStep_s);
+    for (int step = 0; step < steps; ++step) trade_once(place, kTradeStep_s);
+    if (const double rest_s = all_s - steps * kTradeStep_s; rest_s > 0) trade_once(place, rest_s);
   }
 
   void trade_once(Place& place, double seconds) {
