@@ -245,7 +245,7 @@ class Teaching:
             label = "left" if hashlib.sha256(bytes([seed])).digest()[0] % 2 else "right"
             (self.folder / "noise" / label).mkdir(parents=True, exist_ok=True)
             (self.folder / "noise" / label / f"{seed}.png").write_bytes(gate(True, 200 + seed))
-        done = self.run("verge", "train", "vision", "noise", "--out", "none", "--minutes", "2")
+        done = self.run("verge", "train", "vision", "noise", "--out", "none", "--minutes", "20")
         self.verdicts.check("labels without meaning are refused", done.returncode == 2 and "I cannot learn this" in done.stderr,
                             done.stderr[-300:])
         self.verdicts.check("with a report and without a model",
