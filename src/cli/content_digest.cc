@@ -13,7 +13,8 @@ Result<std::vector<std::filesystem::path>> files_below(const std::filesystem::pa
   std::vector<std::filesystem::path> files;
   std::error_code error;
   for (std::filesystem::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    if (at->is_regular_file()) files.push_back(at->path());
+    std::error_code leads_nowhere;
+    if (at->is_regular_file(leads_nowhere)) files.push_back(at->path());
   }
   if (error) return Error{ErrorCode::unavailable, "read the folder " + folder.string() + ": " + error.message()};
   std::sort(files.begin(), files.end());
@@ -28,7 +29,8 @@ void ContentDigest::add(std::string_view text) {
 }
 
 Status ContentDigest::add_tree(std::string_view name, const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) {
+  std::error_code leads_nowhere;
+  if (!std::filesystem::is_directory(path, leads_nowhere)) {
     add(name);
     VERGE_TRY(const auto digest, sha256_digest_of_file(path));
     add(digest);

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 #include <utility>
 
@@ -119,6 +120,11 @@ int run_app(CLI::App& app, const Context& context, int count, const char* const*
   } catch (const Json::exception& error) {
     // Answers are read as the API documents them; another shape is the other side's fault, and no reason to die.
     return print_error({ErrorCode::corrupt, std::string("an answer or a file is not as expected: ") + error.what()},
+                       context.form);
+  } catch (const std::filesystem::filesystem_error& error) {
+    // Of a path that cannot even be looked at: too long a name, a link that leads to itself, a folder of others.
+    return print_error({ErrorCode::invalid_argument, fmt::format("look at \"{}\": {}; give another path",
+                                                                 error.path1().string(), error.code().message())},
                        context.form);
   }
   if (context.status) return 0;

@@ -12,6 +12,7 @@
 namespace verge::cli {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 /// The whole command line without its main().
@@ -26,6 +27,7 @@ class CommandLineTest : public testing::Test {
     add_evidence_commands(app_, context_);
     add_model_commands(app_, context_);
     add_package_commands(app_, context_);
+    add_access_commands(app_, context_);
   }
   int run(std::vector<const char*> words) {
     words.insert(words.begin(), "verge");
@@ -141,6 +143,12 @@ TEST_F(CommandLineTest, AFileThatIsNotThereIsExitCodeThree) {
     EXPECT_EQ(run(words), 3) << words.front();
     EXPECT_THAT(errors_, HasSubstr("/nowhere")) << words.front();
   }
+}
+
+TEST_F(CommandLineTest, APathThatCannotBeLookedAtIsAMistake) {
+  const std::string name(300, 'x');
+  EXPECT_EQ(run({"access", "list", "--gallery", name.c_str()}), 2);
+  EXPECT_THAT(errors_, AllOf(HasSubstr(name), HasSubstr("give another path")));
 }
 
 TEST_F(CommandLineTest, PackagedFilesMustBeThere) {

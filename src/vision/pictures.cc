@@ -130,9 +130,13 @@ Status PictureCollector::open() {
   if (!std::filesystem::exists(options_.folder, problem)) return Done{};
   for (std::filesystem::recursive_directory_iterator entry(options_.folder, problem), end; !problem && entry != end;
        entry.increment(problem)) {
-    if (!entry->is_regular_file() || entry->path().extension() != ".jpg") continue;
+    // Somebody may take pictures away meanwhile, and a link may lead nowhere.
+    std::error_code is_gone;
+    if (!entry->is_regular_file(is_gone) || entry->path().extension() != ".jpg") continue;
+    const auto bytes = entry->file_size(is_gone);
+    if (is_gone) continue;
     ++state.pictures;
-    state.bytes += entry->file_size();
+    state.bytes += bytes;
   }
   if (problem)
     return Error{ErrorCode::unavailable,

@@ -125,6 +125,15 @@ TEST_F(PicturesTest, AreBoundedOverStarts) {
   EXPECT_TRUE(small.is_full());
 }
 
+TEST_F(PicturesTest, ALinkThatLeadsToItselfIsNoPicture) {
+  auto pictures = collector({.every_s = 1});
+  ASSERT_TRUE(pictures.take("a", at(0), shelf_picture()));
+  std::filesystem::create_symlink("loop.jpg", folder_.path() / "pictures" / "loop.jpg");
+  auto again = collector({.every_s = 1});
+  ASSERT_TRUE(again.open());
+  EXPECT_EQ(again.save(Json::object()).payload["pictures"], 1);
+}
+
 TEST_F(PicturesTest, ComeOnlyWhileAConditionHolds) {
   PicturesOptions options{.every_s = 1};
   options.when = *expression::Condition::parse("count.person > 0");

@@ -39,11 +39,15 @@ Result<std::vector<path>> entries_of(const path& folder, const Wanted& wanted) {
 }  // namespace
 
 Result<std::vector<path>> picture_files_in(const path& folder) {
-  return entries_of(folder, [](const auto& entry) { return entry.is_regular_file() && is_picture_file(entry.path()); });
+  return entries_of(folder, [](const auto& entry) {
+    std::error_code leads_nowhere;
+    return entry.is_regular_file(leads_nowhere) && is_picture_file(entry.path());
+  });
 }
 
 Result<LabelledFolder> read_labelled_folder(const path& folder) {
-  VERGE_TRY(const auto below, entries_of(folder, [](const auto& entry) { return entry.is_directory(); }));
+  std::error_code leads_nowhere;
+  VERGE_TRY(const auto below, entries_of(folder, [&](const auto& entry) { return entry.is_directory(leads_nowhere); }));
   LabelledFolder read;
   for (const auto& label_folder : below) {
     VERGE_TRY(const auto files, picture_files_in(label_folder));

@@ -60,7 +60,8 @@ Result<std::map<std::string, Boxes>> read_labels(const path& file) {
       return Error{ErrorCode::invalid_argument,
                    fmt::format("read {}: line {} {}", file.string(), number, marked.error().message)};
     }
-    if (!std::filesystem::is_regular_file(file.parent_path() / marked->first)) {
+    std::error_code leads_nowhere;  // As a name does that is longer than names may be.
+    if (!std::filesystem::is_regular_file(file.parent_path() / marked->first, leads_nowhere)) {
       return Error{ErrorCode::invalid_argument,
                    fmt::format("read {}: line {} is about {}, which is not there; name pictures as seen from {}",
                                file.string(), number, marked->first, file.parent_path().string())};
@@ -100,8 +101,9 @@ Result<MarkedFolder> read_marked_folder(const path& folder) {
     read.marked.push_back({file, found == labels.end() ? std::nullopt : std::optional(found->second)});
   }
   for (const auto& [name, boxes] : labels) {
+    const path marked = name;
     const bool is_known =
-        std::ranges::any_of(defects, [&](const path& file) { return path("defects") / file.filename() == path(name); });
+        std::ranges::any_of(defects, [&](const path& file) { return path("defects") / file.filename() == marked; });
     if (is_known || boxes.empty()) continue;
     return Error{ErrorCode::invalid_argument,
                  fmt::format("read {}: {} has boxes and is not in {}; move it there", (folder / kLabelsFile).string(),

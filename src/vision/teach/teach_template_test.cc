@@ -193,6 +193,8 @@ TEST_F(TeachTemplateTest, RefusesFoldersAndLabelsThatDoNotFit) {
   EXPECT_THAT(told_of(R"({"media": "defects/1.jpg"})"), HasSubstr("line 2 must have \"boxes\""));
   EXPECT_THAT(told_of(R"({"media": "defects/1.jpg", "boxes": [[5, 5, 2, 9]]})"), HasSubstr("[5,5,2,9]"));
   EXPECT_THAT(told_of(R"({"media": "defects/2.jpg", "boxes": []})"), HasSubstr("defects/2.jpg, which is not there"));
+  EXPECT_THAT(told_of(R"({"media": ")" + std::string(300, 'x') + R"(", "boxes": []})"),
+              HasSubstr("which is not there"));
   EXPECT_THAT(told_of(R"({"media": "good/00.jpg", "boxes": [[1, 1, 9, 9]]})"), HasSubstr("move it there"));
   put("labels.jsonl", R"({"media": "./defects/1.jpg", "boxes": []})");
   request_.objects = "person";

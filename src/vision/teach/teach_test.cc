@@ -191,11 +191,13 @@ TEST_F(TeachTest, TellsWhatIsOddAboutThePictures) {
 
 TEST_F(TeachTest, RefusesWhatItCannotUse) {
   std::filesystem::create_directories(request_.folder);
+  std::filesystem::create_directory_symlink("itself", request_.folder / "itself");
   const auto learn = [&] { return message_of(teach(TeachTask::classify, request_)); };
   EXPECT_THAT(learn(), HasSubstr("has no folders with .jpg or .png pictures"));
   EXPECT_FALSE(guess_task(root_.path() / "nowhere"));
   put("stripes", "stripes 1");
   put("stripes", "stripes 2");
+  std::filesystem::create_symlink("loop.png", request_.folder / "stripes" / "loop.png");
   EXPECT_THAT(learn(), HasSubstr("has only pictures of \"stripes\""));
   put("rings", "broken 1");
   put("rings", "broken 2");
