@@ -109,6 +109,11 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
                    "Part of an object's box: whole, top (its upper half), head (its upper "
                    "third)")
       ->capture_default_str();
+  vision
+      ->add_option("--align", lesson.align,
+                   "Task anomaly: whether pictures are laid over a good one first, so that a part is compared where it "
+                   "lies: auto (when that clearly helps), on, off")
+      ->capture_default_str();
   vision->add_option("--positive", lesson.positive, "The label that must not be missed, for the costs");
   vision->add_option("--cost-miss", lesson.cost_miss, "Of a positive that is not said")
       ->check(CLI::Range(1e-6, 1e6))

@@ -7,7 +7,8 @@
 //                     {"copy": [FILE, …]}                         files that are used as they are
 //                     {"train": {"family": "telemetry", "record": {"pipeline"}, "false_alarms_per_week", "window_s"}}
 //                     {"train": {"family": "vision", "folder" or "record": {"pipeline"}, "task", "objects", "region",
-//                                "positive", "cost_miss", "cost_false_alarm", "backbone", "size", "seed", "minutes"}}},
+//                                "align", "positive", "cost_miss", "cost_false_alarm", "backbone", "size", "seed",
+//                                "minutes"}}},
 //    "images": {NAME: {"pipeline", "models": {PATH: MODEL}, "files": {PATH: FILE}, "layers": ["media"]}},
 //    "manifest": "deployment.json"}
 //

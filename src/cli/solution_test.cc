@@ -38,7 +38,7 @@ TEST_F(SolutionTest, IsReadWithItsFiles) {
     "models": {"m": {"import": {"from": "cache:models/m.onnx", "card": "card.json"}},
                "t": {"train": {"family": "telemetry", "record": {"pipeline": "vision.yaml"}, "false_alarms_per_week": 2}},
                "w": {"train": {"family": "vision", "record": {"pipeline": "vision.yaml"}, "task": "anomaly"}},
-               "v": {"train": {"family": "vision", "folder": "a", "objects": "person", "region": "head", "cost_miss": 5, "seed": 3}}},
+               "v": {"train": {"family": "vision", "folder": "a", "objects": "person", "region": "head", "align": "off", "cost_miss": 5, "seed": 3}}},
     "images": {"vision": {"pipeline": "vision.yaml", "models": {"models/m": "m"}, "files": {"a/b": "cache:models/m.onnx"}, "layers": ["media"]}},
     "manifest": "deployment.json"})");
   ASSERT_TRUE(solution) << solution.error().message;
@@ -54,6 +54,7 @@ TEST_F(SolutionTest, IsReadWithItsFiles) {
   EXPECT_EQ(solution->models[2].lesson->name, "v");
   EXPECT_EQ(solution->models[2].lesson->folder, folder_.path() / "a");
   EXPECT_EQ(solution->models[2].lesson->region, "head");
+  EXPECT_EQ(solution->models[2].lesson->align, "off");
   EXPECT_DOUBLE_EQ(solution->models[2].lesson->cost_miss, 5);
   EXPECT_EQ(solution->models[2].lesson->seed, 3U);
   EXPECT_EQ(solution->models[0].kind, ModelRecipe::Kind::import);

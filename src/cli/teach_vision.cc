@@ -1,5 +1,6 @@
 #include "cli/teach_vision.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -77,6 +78,12 @@ Result<vision::TeachOutcome> teach_vision(const VisionLesson& lesson, const path
     return Error{ErrorCode::invalid_argument, fmt::format("there is no region \"{}\"; give one of: {}", lesson.region,
                                                           fmt::join(vision::kBoxParts, ", "))};
   request.region = *region;
+  const auto* const align = std::ranges::find(vision::kAlignParts, std::string_view(lesson.align));
+  if (align == vision::kAlignParts.end()) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("align is \"{}\"; give one of: {}", lesson.align, fmt::join(vision::kAlignParts, ", "))};
+  }
+  request.align = static_cast<vision::AlignParts>(align - vision::kAlignParts.begin());
   auto task = vision::find_teach_task(lesson.task);
   if (!lesson.task.empty() && !task) {
     return Error{ErrorCode::invalid_argument, fmt::format("there is no task \"{}\"; give one of: {}", lesson.task,
@@ -84,6 +91,11 @@ Result<vision::TeachOutcome> teach_vision(const VisionLesson& lesson, const path
   }
   if (!task) {
     VERGE_TRY(task, vision::guess_task(lesson.folder));
+  }
+  if (*task != vision::TeachTask::anomaly && request.align != vision::AlignParts::automatic) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("align {} is for the task anomaly; the task here is {}", lesson.align,
+                             vision::kTeachTasks[static_cast<std::size_t>(*task)])};
   }
   VERGE_CHECK(find_engine());
   if (vision::needs_backbone(*task)) {
@@ -120,6 +132,8 @@ Status read_lesson(const Json& json, VisionLesson& lesson) {
       VERGE_CHECK(text(lesson.objects));
     } else if (key == "region") {
       VERGE_CHECK(text(lesson.region));
+    } else if (key == "align") {
+      VERGE_CHECK(text(lesson.align));
     } else if (key == "positive") {
       VERGE_CHECK(text(lesson.positive));
     } else if (key == "cost_miss") {

@@ -31,6 +31,7 @@ struct VisionLesson {
   std::string task;                       ///< Empty: as the folder's form says.
   std::string backbone = "nanodet-coco";  ///< A name of the catalogue, or a model folder.
   std::string objects, region = "whole", positive;
+  std::string align = "auto";  ///< Of the task anomaly: auto, on, off.
   double cost_miss = 1, cost_false_alarm = 1, minutes = 30;
   std::uint64_t seed = 1;
   int side = 0;

@@ -75,6 +75,14 @@ struct People {
   std::vector<contract::Region> persons, faces;
 };
 
+/// How strange each place of the whole picture is, coarsely, for whoever shows it.
+struct HeatMap {
+  static constexpr int kSideMax = 32;              ///< Bounds what travels with a live picture to a kilobyte.
+  static constexpr std::uint8_t kThreshold = 100;  ///< A value that counts as strange; 0 as good parts, 255 and more.
+  int rows = 0, columns = 0;
+  std::vector<std::uint8_t> values;  ///< [rows, columns]
+};
+
 struct Scene {
   std::shared_ptr<const Frame> frame;
   std::vector<Object> objects;
@@ -84,6 +92,7 @@ struct Scene {
   std::shared_ptr<const std::string> model;     ///< Digest of the model that found the objects; null before detection.
   std::shared_ptr<const std::string> embedder;  ///< Digest of the model that made the embeddings; null without.
   People people;
+  std::shared_ptr<const HeatMap> heat;   ///< Of the stage that found what is not normal, the newest; or null.
   std::vector<contract::Region> moving;  ///< Where stage motion saw something move, the largest first; at most 32.
 };
 

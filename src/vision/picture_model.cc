@@ -1,5 +1,6 @@
 #include "vision/picture_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -62,6 +63,23 @@ Result<LetterboxOptions> letterbox_of(const models::ModelCard& card, inference::
   return options;
 }
 
+Result<inference::Tensor> remembered_pixels(const models::LoadedModel& model, std::string_view name,
+                                            const inference::Shape& shape) {
+  const bool is_there = std::ranges::any_of(model.session->outputs(), [&](const inference::TensorInfo& output) {
+    return output.name == name && output.type == inference::DataType::uint8 && output.shape == shape;
+  });
+  if (!is_there) {
+    return card_mistake(model.card, "/outputs", fmt::format("one \"{}\", uint8 {}", name, inference::to_text(shape)));
+  }
+  const inference::TensorInfo& input = model.session->inputs()[0];
+  if (std::ranges::any_of(input.shape, [](std::int64_t side) { return side < 1; }))
+    return card_mistake(model.card, "/inputs/0/shape", "of a fixed size for a model that remembers pixels");
+  const inference::Tensor nothing(input.type, input.shape);
+  const inference::NamedTensor inputs[] = {{input.name, &nothing}};
+  VERGE_TRY(auto outputs, model.session->run(inputs, std::span(&name, 1)));
+  return std::move(outputs[0]);
+}
+
 PictureModel::PictureModel(models::LoadedModel model, const LetterboxOptions& options)
     : model_(std::move(model)), options_(options) {
   desks_.push_back(std::make_unique<Desk>(options_));
@@ -88,7 +106,7 @@ Result<PictureModel::Answer> PictureModel::run_at(Desk& desk, const pipeline::Fr
   VERGE_TRY(answer.placement, desk.letterbox.fill(frame, desk.input, desk.is_padded));
   desk.is_padded = true;  // The engine only reads it.
   const inference::NamedTensor inputs[] = {{session().inputs()[0].name, &desk.input}};
-  VERGE_TRY(answer.outputs, session().run(inputs));
+  VERGE_TRY(answer.outputs, session().run(inputs, wanted_));
   return answer;
 }
 

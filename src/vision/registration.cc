@@ -187,7 +187,20 @@ PixelBox around_corners(const PixelBox& box, const Move& move) {
   return result;
 }
 
+std::uint8_t tone_byte(float value) { return static_cast<std::uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F)); }
+
 }  // namespace
+
+std::shared_ptr<pipeline::Frame> rgb_frame(int width, int height, std::shared_ptr<std::vector<std::uint8_t>> bytes) {
+  auto frame = std::make_shared<pipeline::Frame>();
+  frame->format = pipeline::PixelFormat::rgb24;
+  frame->width = width;
+  frame->height = height;
+  frame->planes[0] = bytes->data();
+  frame->strides[0] = width * 3;
+  frame->storage = std::move(bytes);
+  return frame;
+}
 
 Result<GreyPicture> as_grey(const pipeline::Frame& frame, int width, int height) {
   LetterboxOptions options;
@@ -205,6 +218,24 @@ Result<GreyPicture> as_grey(const pipeline::Frame& frame, int width, int height)
   VERGE_CHECK(letterbox.fill(frame, tensor));
   const auto values = tensor.values<std::uint8_t>();
   return GreyPicture{options.width, options.height, {values.begin(), values.end()}};
+}
+
+Result<std::shared_ptr<pipeline::Frame>> as_rgb(const pipeline::Frame& frame, int width, int height) {
+  LetterboxOptions options;
+  options.width = width;
+  options.height = height;
+  options.fit = models::PictureFit::stretch;
+  options.is_channels_first = false;
+  options.type = inference::DataType::uint8;
+  inference::Tensor tensor(options.type, shape_of(options));
+  Letterbox letterbox(options);
+  VERGE_CHECK(letterbox.fill(frame, tensor));
+  const auto values = tensor.values<std::uint8_t>();
+  return rgb_frame(width, height, std::make_shared<std::vector<std::uint8_t>>(values.begin(), values.end()));
+}
+
+double unmoved_correlation(const GreyPicture& good, const GreyPicture& picture) {
+  return correlation_of(good, picture, Alignment{});
 }
 
 Alignment align(const GreyPicture& good, const GreyPicture& picture) {
@@ -240,6 +271,40 @@ GreyPicture laid_over(const GreyPicture& good, const GreyPicture& picture, const
     result.values[good.place(x, y)] = static_cast<std::uint8_t>(std::clamp(gain * value + offset, 0.0F, 255.0F));
   });
   return result;
+}
+
+std::shared_ptr<pipeline::Frame> laid_over(const pipeline::Frame& good, const pipeline::Frame& picture,
+                                           const Alignment& alignment) {
+  const GreyPicture size{good.width, good.height, {}};
+  const Mapping mapping(alignment, size, picture.width, picture.height);
+  const auto right_max = static_cast<float>(picture.width - 1), down_max = static_cast<float>(picture.height - 1);
+  const auto unlit = static_cast<float>(1 / alignment.gain), offset = static_cast<float>(alignment.offset);
+  auto bytes = std::make_shared<std::vector<std::uint8_t>>(static_cast<std::size_t>(good.width) *
+                                                           static_cast<std::size_t>(good.height) * 3);
+  std::uint8_t* target = bytes->data();
+  for (int v = 0; v < good.height; ++v) {
+    const std::uint8_t* wanted = good.planes[0] + static_cast<std::ptrdiff_t>(v) * good.strides[0];
+    for (int u = 0; u < good.width; ++u, wanted += 3, target += 3) {
+      const auto x = static_cast<float>(mapping.x_of(u - mapping.from_x, v - mapping.from_y));
+      const auto y = static_cast<float>(mapping.y_of(u - mapping.from_x, v - mapping.from_y));
+      if (!(x >= 0 && y >= 0 && x <= right_max && y <= down_max)) {
+        for (int c = 0; c < 3; ++c) target[c] = tone_byte((static_cast<float>(wanted[c]) - offset) * unlit);
+        continue;
+      }
+      const int left = std::min(static_cast<int>(x), picture.width - 2);
+      const int top = std::min(static_cast<int>(y), picture.height - 2);
+      const float across = x - static_cast<float>(left), down = y - static_cast<float>(top);
+      const std::uint8_t* at = picture.planes[0] + static_cast<std::ptrdiff_t>(top) * picture.strides[0] +
+                               static_cast<std::ptrdiff_t>(left) * 3;
+      const std::uint8_t* below = at + picture.strides[0];
+      for (int c = 0; c < 3; ++c) {
+        const float upper = static_cast<float>(at[c]) + static_cast<float>(at[c + 3] - at[c]) * across;
+        const float lower = static_cast<float>(below[c]) + static_cast<float>(below[c + 3] - below[c]) * across;
+        target[c] = tone_byte(upper + (lower - upper) * down);
+      }
+    }
+  }
+  return rgb_frame(good.width, good.height, std::move(bytes));
 }
 
 PixelBox box_in_picture(const PixelBox& box, const GreyPicture& good, int picture_width, int picture_height,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/result.h"
@@ -24,6 +25,11 @@ inline constexpr int kGreySideMax = 4096;
 /// Stretched to this size; 0: its own. Errors: invalid_argument (no pixels, a side above 4,096).
 Result<GreyPicture> as_grey(const pipeline::Frame& frame, int width = 0, int height = 0);
 
+/// An rgb24 frame of these bytes, [height, width, 3].
+std::shared_ptr<pipeline::Frame> rgb_frame(int width, int height, std::shared_ptr<std::vector<std::uint8_t>> bytes);
+/// The picture as rgb24 of this size, stretched. Errors: invalid_argument (no pixels).
+Result<std::shared_ptr<pipeline::Frame>> as_rgb(const pipeline::Frame& frame, int width, int height);
+
 /// Where a pixel of the good picture is in the other, both from their middles: right x - turn y + across,
 /// turn x + right y + down; and good = gain * other + offset.
 struct Alignment {
@@ -35,8 +41,14 @@ struct Alignment {
 /// poor: see its correlation. Both sides at least 16 pixels.
 Alignment align(const GreyPicture& good, const GreyPicture& picture);
 
+/// The correlation of two pictures of one size as they lie.
+double unmoved_correlation(const GreyPicture& good, const GreyPicture& picture);
+
 /// The picture at the good one's pixels; what lies outside of it is as in the good one.
 GreyPicture laid_over(const GreyPicture& good, const GreyPicture& picture, const Alignment& alignment);
+/// The same of two rgb24 pictures; the light stays the picture's, and what comes from the good one is lit like it.
+std::shared_ptr<pipeline::Frame> laid_over(const pipeline::Frame& good, const pipeline::Frame& picture,
+                                           const Alignment& alignment);
 
 /// In pixels; right and bottom exclusive.
 struct PixelBox {

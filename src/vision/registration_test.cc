@@ -46,6 +46,35 @@ TEST(LaidOver, ThePictureComesToLieOnTheGoodOne) {
   EXPECT_LT(apart / static_cast<double>(good.values.size()), 4) << "as much as both pictures' noise";
 }
 
+TEST(LaidOver, ColoursGoWithThePictureAndWhatItDoesNotShowIsLitLikeIt) {
+  const auto coloured = [](int across, int gain_percent) {
+    return testing::make_frame(pipeline::PixelFormat::rgb24, 40, 30, [=](int, int byte, int y) {
+      return (20 + (byte / 3 - across) + 2 * y + 30 * (byte % 3)) * gain_percent / 100;
+    });
+  };
+  const auto good = coloured(0, 100), moved = coloured(4, 50);
+  Alignment alignment{1, 0, 4, 0};  // Pixels of the good picture are four to the right in the other.
+  alignment.gain = 2;
+  const auto over = laid_over(*good, *moved, alignment);
+  ASSERT_TRUE(over);
+  for (const int x : {0, 20, 35, 36, 39}) {
+    for (int c = 0; c < 3; ++c) {
+      EXPECT_NEAR(over->planes[0][(7 * 40 + x) * 3 + c], (20 + x + 14 + 30 * c) / 2.0, 1.01) << x << ' ' << c;
+    }
+  }
+}
+
+TEST(AsRgb, KeepsColoursAndStretches) {
+  const auto frame =
+      testing::make_frame(pipeline::PixelFormat::rgb24, 8, 4, [](int, int byte, int) { return byte % 3 * 50; });
+  const auto half = as_rgb(*frame, 4, 2);
+  ASSERT_TRUE(half) << half.error().message;
+  EXPECT_EQ((*half)->width, 4);
+  EXPECT_EQ((*half)->planes[0][3 * 5 + 1], 50);
+  EXPECT_EQ((*half)->planes[0][3 * 5 + 2], 100);
+  EXPECT_FALSE(as_rgb(pipeline::Frame{}, 4, 2));
+}
+
 TEST(Boxes, GoWithThePictureAndBack) {
   const GreyPicture good = board();
   const PixelBox box{100, 50, 120, 70};  // Around the pad.

@@ -173,6 +173,35 @@ class Teaching:
         told = [(event["type"], event.get("rule")) for event in events]
         self.verdicts.check("scratches are told, their end, too, and nothing else", len(told) == 2, f"{told} {done.stderr[-300:]}")
 
+    def align(self):
+        """Boards that lie elsewhere, each laid over a good one first; a picture without a board is said to be none."""
+        for folder in ("loose", "loose_belt"):
+            (self.folder / folder).mkdir()
+        for seed in range(12):
+            (self.folder / f"loose/{seed:02}.png").write_bytes(board(300 + seed)[0])
+        done = self.run("verge", "train", "vision", "loose", "--out", "models/loose", "--align", "on", "-o", "json")
+        if not self.verdicts.check("parts that move are laid over a good one", done.returncode == 0, (done.stdout + done.stderr)[-600:]):
+            return
+        card = json.loads((self.folder / "models/loose/card.json").read_text())
+        self.verdicts.check("the card and the report say so", "correlation_min" in card["head"] and "as asked" in card["source"]["align"]
+                            and card["source"]["align"] in (self.folder / "models/loose/report.html").read_text(), json.dumps(card["source"]))
+        for at in range(10):
+            picture = no_board(at) if at == 8 else board(400 + at, gap=70 if at in (4, 5) else None)[0]
+            (self.folder / f"loose_belt/{at:02}.png").write_bytes(picture)
+        pipeline = blocks("Is the part as it should be?", "yaml")[0]
+        for ours, its in (("url: belt", "url: loose_belt"), ("models/parts", "models/loose"), ("tells_end: true", "cool_down_s: 0, gap_s: 0")):
+            pipeline = pipeline.replace(ours, its)
+        pipeline = pipeline.replace("sinks:", '  - rule: {name: no part, per: scene, when: "picture.unaligned > 0", severity: warning}\nsinks:')
+        (self.folder / "loose.yaml").write_text(pipeline.replace("defects.jsonl", "loose.jsonl"))
+        done = self.run("verge-infer", "loose.yaml", "--metrics", "off")
+        events = [json.loads(line) for line in (self.folder / "loose.jsonl").read_text().splitlines()]
+        told = [event["rule"] for event in events if event["type"] == "rule.fired"]
+        self.verdicts.check("gaps and a missing board are told, and which it was", sorted(told) == ["defect", "defect", "no part"],
+                            f"{told} {done.stderr[-300:]}")
+        marked = [event["extension"].get("strangest") for event in events if event["type"] == "rule.fired" and event["rule"] == "defect"]
+        self.verdicts.check("an event says where the picture is strangest",
+                            bool(marked) and marked[0] is not None and marked[0][0] < 75 / WIDTH < marked[0][2], json.dumps(marked))
+
     def compare(self):
         """With a good part, by the guide's command and pipeline: boxes say that gaps are defects, and spots are none."""
         (self.folder / "board/good").mkdir(parents=True)
@@ -256,6 +285,8 @@ class Teaching:
                 ("a folder that is not there", 3, "nowhere", ("nowhere", "--out", "o")),
                 ("an unknown task", 2, "give one of: classify", ("noise", "--out", "o", "--task", "sort")),
                 ("an unknown region", 2, "whole, top, head", ("noise", "--out", "o", "--region", "foot")),
+                ("an unknown way to align", 2, "auto, on, off", ("noise", "--out", "o", "--align", "maybe")),
+                ("laying over pictures with labels", 2, "for the task anomaly", ("noise", "--out", "o", "--align", "on")),
                 ("an unknown backbone", 3, "verge model list", ("noise", "--out", "o", "--backbone", "resnet")),
                 ("costs without a label", 2, "--positive with one of: left, right", ("noise", "--out", "o", "--cost-miss", "3"))):
             done = self.run("verge", "train", "vision", *words)
@@ -273,6 +304,7 @@ def main():
         teaching = Teaching(pathlib.Path(sys.argv[1]), folder)
         teaching.teach()
         teaching.inspect()
+        teaching.align()
         teaching.compare()
         teaching.collect()
         teaching.refuse()

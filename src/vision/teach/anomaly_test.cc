@@ -7,8 +7,10 @@
 
 #include "vision/anomaly.h"
 #include "vision/teach/anomaly_graph.h"
+#include "vision/teach/part_reference.h"
 #include "vision/teach/patch_bank.h"
 #include "vision/teach/test_trunk.h"
+#include "vision/test_boards.h"
 #include "vision/test_frames.h"
 
 namespace verge::vision {
@@ -127,6 +129,164 @@ TEST(TeachAnomaly, TheRightThingInTheWrongPlaceIsSeen) {
   ASSERT_TRUE(fine && moved);
   EXPECT_EQ(fine->attribute.name, "normal") << fine->value;
   EXPECT_EQ(moved->attribute.name, "anomaly") << moved->value;
+}
+
+/// Good boards that lie elsewhere, turned and lit differently.
+std::vector<std::shared_ptr<const Frame>> moved_boards(std::size_t count) {
+  testing::TestNumbers numbers(11);
+  const auto within = [&](double reach) { return reach * static_cast<double>(numbers.next()); };
+  std::vector<std::shared_ptr<const Frame>> good;
+  for (std::size_t i = 0; i < count; ++i) {
+    const testing::BoardPose pose{within(12), within(9), within(0.07), 1 + within(0.1)};
+    good.push_back(testing::as_frame(testing::board(pose, {}, static_cast<unsigned>(i) + 40)));
+  }
+  return good;
+}
+
+class TaughtPart : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    good = new std::vector(moved_boards(12));
+    auto result = teach_on(*good, {.align = AlignParts::on});
+    ASSERT_TRUE(result) << result.error().message;
+    taught = new TaughtAnomaly(*std::move(result));
+  }
+  static void TearDownTestSuite() {
+    delete taught;
+    delete good;
+  }
+  static std::vector<std::shared_ptr<const Frame>>* good;
+  static TaughtAnomaly* taught;
+};
+std::vector<std::shared_ptr<const Frame>>* TaughtPart::good = nullptr;
+TaughtAnomaly* TaughtPart::taught = nullptr;
+
+TEST_F(TaughtPart, IsComparedWhereItLiesAndMarkedThere) {
+  EXPECT_TRUE(taught->findings.is_aligned);
+  EXPECT_EQ(taught->findings.not_found, 0U);
+  EXPECT_TRUE(taught->card.head.contains("correlation_min"));
+  const auto finder = finder_of(*taught);
+  ASSERT_TRUE(finder);
+  const testing::BoardPose pose{-9, 7, 0.05, 1};
+  const auto fine = finder->look(*testing::as_frame(testing::board(pose, {}, 90)));
+  const auto spotted = finder->look(*testing::as_frame(testing::board(pose, {{80, 60, 7, 1}}, 91)));
+  ASSERT_TRUE(fine && spotted);
+  EXPECT_FALSE(fine->unaligned || spotted->unaligned);
+  EXPECT_EQ(fine->attribute.name, "normal") << fine->value;
+  EXPECT_EQ(spotted->attribute.name, "anomaly") << spotted->value;
+  EXPECT_GT(spotted->value, 1.5F * fine->value);
+  // Where (80, 60) of the board came to lie, in parts of the picture.
+  const double u = 80 - (testing::kBoardWide - 1) / 2.0, v = 60 - (testing::kBoardHigh - 1) / 2.0;
+  const double x = (std::cos(0.05) * u - std::sin(0.05) * v - 9 + testing::kBoardWide / 2.0) / testing::kBoardWide;
+  const double y = (std::sin(0.05) * u + std::cos(0.05) * v + 7 + testing::kBoardHigh / 2.0) / testing::kBoardHigh;
+  ASSERT_FALSE(spotted->regions.empty());
+  const auto& box = spotted->regions.front().box;
+  EXPECT_TRUE(box.left < x && x < box.right && box.top < y && y < box.bottom)
+      << box.left << ' ' << box.top << ' ' << box.right << ' ' << box.bottom;
+  const pipeline::HeatMap& heat = spotted->heat;
+  ASSERT_EQ(heat.values.size(), static_cast<std::size_t>(heat.rows * heat.columns));
+  EXPECT_LE(std::max(heat.rows, heat.columns), pipeline::HeatMap::kSideMax);
+  const auto hottest = std::ranges::max_element(heat.values) - heat.values.begin();
+  EXPECT_GE(heat.values[static_cast<std::size_t>(hottest)], pipeline::HeatMap::kThreshold);
+  EXPECT_NEAR((static_cast<double>(hottest % heat.columns) + 0.5) / heat.columns, x, 0.15);
+  EXPECT_NEAR((static_cast<double>(hottest / heat.columns) + 0.5) / heat.rows, y, 0.15);
+}
+
+TEST_F(TaughtPart, IsLaidOverByTheStageAsItWasInTeaching) {
+  const auto finder = finder_of(*taught);
+  ASSERT_TRUE(finder);
+  ASSERT_TRUE(finder->aligner());
+  const Frame& size = finder->aligner()->good();
+  const auto reference = find_part_reference(*good, size.width, size.height, [](double) { return Status(Done{}); });
+  ASSERT_TRUE(reference) << reference.error().message;
+  EXPECT_EQ(reference->aligner.correlation_min(), finder->aligner()->correlation_min());
+  const auto bytes = [](const Frame& frame) {
+    return std::vector(frame.planes[0], frame.planes[0] + static_cast<std::ptrdiff_t>(frame.width) * frame.height * 3);
+  };
+  EXPECT_EQ(bytes(reference->aligner.good()), bytes(finder->aligner()->good()));
+  for (std::size_t at = 0; at < good->size(); ++at) {
+    const auto taught_on = reference->aligner.lay(*(*good)[at], reference->alignments[at]);
+    const auto looked_at = finder->aligner()->lay(*(*good)[at]);
+    ASSERT_TRUE(taught_on && looked_at);
+    EXPECT_EQ(bytes(*taught_on->frame), bytes(*looked_at->frame)) << at;
+    // The bank of the model knows the picture itself, which the score does without.
+    const auto seen = finder->look(*(*good)[at]);
+    ASSERT_TRUE(seen);
+    EXPECT_LE(seen->value, taught->findings.good_scores[at] + 0.01F) << at;
+  }
+}
+
+TEST_F(TaughtPart, IsSaidToBeUnalignedWhenItIsNotThere) {
+  const auto finder = finder_of(*taught);
+  ASSERT_TRUE(finder);
+  testing::TestNumbers numbers(5);
+  const auto nothing = finder->look(*make_frame(PixelFormat::gray8, testing::kBoardWide, testing::kBoardHigh,
+                                                [&](int, int, int) { return static_cast<int>(125 + 120 * numbers.next()); }));
+  ASSERT_TRUE(nothing) << nothing.error().message;
+  ASSERT_TRUE(nothing->unaligned);
+  EXPECT_EQ(nothing->unaligned->name, "unaligned");
+  EXPECT_GT(nothing->unaligned->score, 0.5F);
+  EXPECT_EQ(nothing->attribute.name, "anomaly");
+}
+
+TEST_F(TaughtPart, NeedsTheGoodPictureThatTheCardSpeaksOf) {
+  models::LoadedModel loaded;
+  loaded.card = taught->card;
+  models::OnnxModel bare = taught->model;
+  std::erase_if(bare.graph.outputs, [](const auto& output) { return output.name == "good"; });
+  auto session = inference::load_onnx_bytes(models::to_bytes(bare));
+  ASSERT_TRUE(session) << session.error().message;
+  loaded.session = *std::move(session);
+  const auto finder = AnomalyFinder::make(std::move(loaded), {});
+  ASSERT_FALSE(finder);
+  EXPECT_THAT(finder.error().message, ::testing::HasSubstr("/outputs must be one \"good\", uint8"));
+}
+
+TEST(TeachAnomaly, LaysOverByItselfOnlyPartsThatMove) {
+  const auto moving = teach_on(moved_boards(10));
+  ASSERT_TRUE(moving) << moving.error().message;
+  EXPECT_TRUE(moving->findings.is_aligned) << moving->findings.alignment;
+  std::vector<std::shared_ptr<const Frame>> still;
+  for (unsigned i = 0; i < 10; ++i) still.push_back(testing::as_frame(testing::board({}, {}, i + 1)));
+  const auto standing = teach_on(still);
+  ASSERT_TRUE(standing) << standing.error().message;
+  EXPECT_FALSE(standing->findings.is_aligned) << standing->findings.alignment;
+  EXPECT_THAT(standing->findings.alignment, ::testing::HasSubstr("as they lie"));
+  EXPECT_FALSE(standing->card.head.contains("correlation_min"));
+  const auto off = teach_on(moved_boards(10), {.align = AlignParts::off});
+  ASSERT_TRUE(off) << off.error().message;
+  EXPECT_FALSE(off->findings.is_aligned);
+}
+
+TEST(TeachAnomaly, DoesNotLayOverWhatShowsNoPart) {
+  std::vector<std::shared_ptr<const Frame>> apart;
+  for (unsigned i = 0; i < 8; ++i) {
+    testing::TestNumbers numbers(i + 7);
+    apart.push_back(make_frame(PixelFormat::gray8, kSide, kSide,
+                               [&](int, int, int) { return static_cast<int>(100 + 90 * numbers.next()); }));
+  }
+  const auto wanted = teach_on(apart, {.align = AlignParts::on});
+  ASSERT_FALSE(wanted);
+  EXPECT_EQ(wanted.error().code, ErrorCode::invalid_argument);
+  EXPECT_THAT(wanted.error().message, ::testing::HasSubstr("leave --align on out"));
+  const auto left = teach_on(apart);
+  ASSERT_TRUE(left) << left.error().message;
+  EXPECT_FALSE(left->findings.is_aligned);
+}
+
+TEST(MapOnPicture, KeepsTheLargestAndWhereItLies) {
+  const std::vector<float> map{0, 0, 0, 5, 0, 0, 0, 0, 2, 0, 0, 0};  // 3 rows, 4 columns.
+  const auto as_it_lies = [](double across, double down) { return std::pair{across * 4, down * 3}; };
+  EXPECT_EQ(map_on_picture(map, 3, 4, 3, 4, as_it_lies), map);
+  EXPECT_EQ(map_on_picture(map, 3, 4, 1, 2, as_it_lies), (std::vector<float>{2, 5}));
+  const auto a_row_up = [](double across, double down) { return std::pair{across * 4, down * 3 - 1}; };
+  EXPECT_EQ(map_on_picture(map, 3, 4, 3, 4, a_row_up), (std::vector<float>{0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0}));
+  const std::vector<float> broken{std::nanf(""), 0};
+  EXPECT_EQ(map_on_picture(broken, 1, 2, 1, 1,
+                           [](double across, double) {
+                             return std::pair{across * 2, 0.5};
+                           })[0],
+            std::numeric_limits<float>::infinity());
 }
 
 TEST(TeachAnomaly, RefusesWhatItCannotLearnFrom) {

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "vision/letterbox.h"
+#include "vision/registration.h"
 
 namespace verge::vision {
 namespace {
@@ -30,16 +30,7 @@ class Canvas {
           std::clamp(static_cast<float>(pixel[c]) * (1 - share) + colour[c] * share + 0.5F, 0.0F, 255.0F));
     }
   }
-  std::shared_ptr<pipeline::Frame> frame() const {
-    auto frame = std::make_shared<pipeline::Frame>();
-    frame->format = pipeline::PixelFormat::rgb24;
-    frame->width = width_;
-    frame->height = height_;
-    frame->planes[0] = bytes_->data();
-    frame->strides[0] = width_ * 3;
-    frame->storage = bytes_;
-    return frame;
-  }
+  std::shared_ptr<pipeline::Frame> frame() const { return rgb_frame(width_, height_, bytes_); }
 
  private:
   std::shared_ptr<std::vector<std::uint8_t>> bytes_;
@@ -148,22 +139,6 @@ void blur_piece(Canvas& canvas, Draw& draw, float side) {
 }
 
 }  // namespace
-
-Result<std::shared_ptr<pipeline::Frame>> as_rgb(const pipeline::Frame& frame, int width, int height) {
-  LetterboxOptions options;
-  options.width = width;
-  options.height = height;
-  options.fit = models::PictureFit::stretch;
-  options.is_channels_first = false;
-  options.type = inference::DataType::uint8;
-  inference::Tensor tensor(options.type, shape_of(options));
-  Letterbox letterbox(options);
-  VERGE_TRY(const Placement placement, letterbox.fill(frame, tensor));
-  static_cast<void>(placement);
-  Canvas canvas(width, height);
-  std::memcpy(canvas.data(), tensor.data(), tensor.byte_count());
-  return canvas.frame();
-}
 
 std::shared_ptr<pipeline::Frame> pretend_defect(const pipeline::Frame& rgb, std::uint64_t number) {
   Canvas canvas(rgb.width, rgb.height);

@@ -11,9 +11,6 @@
 
 namespace verge::vision {
 
-/// The picture as rgb24 of this size, stretched. Errors: invalid_argument (no pixels).
-Result<std::shared_ptr<pipeline::Frame>> as_rgb(const pipeline::Frame& frame, int width, int height);
-
 /// A copy of the rgb24 picture with one change; which kind (a piece from elsewhere, a line, a spot, a shade, a blur)
 /// goes around with the number. Equal numbers give equal changes.
 std::shared_ptr<pipeline::Frame> pretend_defect(const pipeline::Frame& rgb, std::uint64_t number);

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "vision/live.h"
-#include "vision/teach/pretend_defects.h"
+#include "vision/registration.h"
 
 namespace verge::vision {
 namespace {

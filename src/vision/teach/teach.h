@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "pipeline/packet.h"
 #include "vision/crop.h"
+#include "vision/teach/anomaly.h"
 
 namespace verge::vision {
 
@@ -47,8 +48,9 @@ struct TeachRequest {
   int side = 0;         ///< Pixels of the model's square input, multiples of 32; of a template its longer side; 0: by
                         ///< the task.
   std::string objects;  ///< Learn from the objects with this label that the detector finds; empty: whole pictures.
-  BoxPart region = BoxPart::whole;  ///< Of an object's box.
-  std::string positive;             ///< The label that must not be missed; empty: none.
+  BoxPart region = BoxPart::whole;           ///< Of an object's box.
+  AlignParts align = AlignParts::automatic;  ///< Of the task anomaly.
+  std::string positive;                      ///< The label that must not be missed; empty: none.
   double cost_miss = 1, cost_false_alarm = 1;
   /// A decoded picture file. Errors: unavailable when no file can be read here; others: this file is passed over.
   std::function<Result<std::shared_ptr<pipeline::Frame>>(const std::filesystem::path& file)> read;

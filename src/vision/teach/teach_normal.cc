@@ -51,8 +51,18 @@ std::string verdict_on(const AnomalyFindings& findings) {
 std::vector<std::string> notes_on(const AnomalyFindings& findings) {
   std::vector<std::string> notes{
       findings.comparing == Comparing::at_its_place
-          ? "Each place is compared with the same place of good pictures: camera and part must stand still."
-          : "Each place is compared with all places of good pictures."};
+          ? findings.is_aligned
+                ? "Each place is compared with the same place of good pictures, after the picture is laid over a good "
+                  "one."
+                : "Each place is compared with the same place of good pictures: camera and part must stand still."
+          : "Each place is compared with all places of good pictures.",
+      findings.alignment};
+  if (findings.not_found > 0) {
+    notes.push_back(fmt::format(
+        "{} of the good pictures do not lie over the others and were compared as they lie, which raises the threshold; "
+        "look whether they show the same part.",
+        findings.not_found));
+  }
   if (findings.is_extrapolated) {
     notes.push_back(fmt::format(
         "{:.2g} % false alarms cannot be counted on {} pictures; the threshold follows from the tail of their scores. "
@@ -122,6 +132,7 @@ Result<TaughtAnomaly> learn(const TeachRequest& request, const GoodPictures& goo
   VERGE_TRY(const models::OnnxModel network, models::load_model(request.backbone / card.file));
   AnomalyOptions options;
   options.seed = request.seed;
+  options.align = request.align;
   int told = -1;
   return teach_anomaly(network, card, good.frames, options, [&](double share) {
     if (const int tenths = static_cast<int>(share * 10); request.tell && tenths > told) {
@@ -143,13 +154,9 @@ TeachOutcome outcome_of(const AnomalyFindings& findings, const GoodPictures& goo
   std::ranges::sort(sorted);
   outcome.rows = {{std::to_string(findings.pictures), fmt::format("{:.2f}", sorted.back()),
                    fmt::format("{:.2f}", sorted[sorted.size() / 2]), "1"}};
-  outcome.summary = {{"is_learned", outcome.is_learned},
-                     {"verdict", outcome.verdict},
-                     {"task", "anomaly"},
-                     {"pictures", findings.pictures},
-                     {"separated", findings.separated},
-                     {"ways", findings.ways},
-                     {"notes", outcome.notes}};
+  outcome.summary = {{"is_learned", outcome.is_learned},  {"verdict", outcome.verdict},      {"task", "anomaly"},
+                     {"pictures", findings.pictures},     {"separated", findings.separated}, {"ways", findings.ways},
+                     {"is_aligned", findings.is_aligned}, {"alignment", findings.alignment}, {"notes", outcome.notes}};
   return outcome;
 }
 
