@@ -8,6 +8,7 @@ import {Chart} from "./chart.js";
 import {h, memory} from "./dom.js";
 import {blurWords} from "./evidence.js";
 import {clockTime, clockTimeMs, number, reading, steady} from "./format.js";
+import {heatOf, paintHeat} from "./heat.js";
 import {sourceKey} from "./link.js";
 
 /** Sizes a canvas to its box at device pixels; returns its size in CSS pixels, or null while it has none. */
@@ -57,7 +58,18 @@ export class PictureView {
   #canvas = h("canvas", {class: "picture", role: "img", "aria-label": "Picture with what was found in it"});
   #waiting = null;
   #busy = false;
-  #shown = null; // {header, bitmap}
+  #shown = null; // {header, bitmap, heat}
+  #wants_heat = null; // whether the heat map is painted; null: while something in it is strange
+  #heat_switch = h("button", {
+    type: "button",
+    class: "heat-switch",
+    text: "Heat map",
+    hidden: true,
+    onclick: () => {
+      this.#wants_heat = !this.#showsHeat();
+      this.#draw();
+    },
+  });
   #editing = null; // {changed()} while somebody draws zones over the picture
   frozen = false;
   #trails = new Map();
@@ -68,7 +80,7 @@ export class PictureView {
   frames = 0;
 
   constructor() {
-    this.element = h("div", {class: "view dark"}, this.#canvas);
+    this.element = h("div", {class: "view dark"}, this.#canvas, this.#heat_switch);
     this.#observer.observe(this.#canvas);
   }
 
@@ -122,7 +134,7 @@ export class PictureView {
       try {
         const bitmap = await createImageBitmap(new Blob([bytes], {type: "image/jpeg"}));
         this.#shown?.bitmap.close();
-        this.#shown = {header, bitmap};
+        this.#shown = {header, bitmap, heat: heatOf(header)};
         await new Promise(done => requestAnimationFrame(done));
         this.#draw();
         this.frames++;
@@ -155,6 +167,8 @@ export class PictureView {
     const header = this.#shown?.header;
     if (!header) return [];
     const facts = [["objects", number(header.objects?.length ?? 0)]];
+    const heat = this.#shown.heat;
+    if (heat) facts.push(["strangest place", `${heat.is_more ? "over " : ""}${steady(heat.largest, 1)} × threshold`]);
     for (const {name, score} of (header.attributes ?? []).slice(0, 2)) facts.push([name, steady(score, 2)]);
     const shapes = header.shapes ?? [];
     const said = shapes.filter(shape => shape.attributes?.length);
@@ -172,16 +186,24 @@ export class PictureView {
     return facts;
   }
 
+  #showsHeat() {
+    const heat = this.#shown?.heat;
+    return Boolean(heat && !this.#editing && (this.#wants_heat ?? heat.largest >= 1));
+  }
+
   #draw() {
     const size = this.#shown && fit(this.#canvas);
     if (!size) return;
-    const {header, bitmap} = this.#shown;
+    const {header, bitmap, heat} = this.#shown;
+    this.#heat_switch.hidden = !heat || this.#editing !== null;
+    this.#heat_switch.setAttribute("aria-pressed", this.#showsHeat());
     const context = this.#canvas.getContext("2d");
     const area = this.area;
     const shapes = this.#editing ? [] : (header.shapes ?? []);
     const at = (x, y) => [area.left + x * area.width, area.top + y * area.height];
     context.clearRect(0, 0, size.width, size.height);
     context.drawImage(bitmap, area.left, area.top, area.width, area.height);
+    if (this.#showsHeat()) paintHeat(context, heat, area);
     context.font = `600 13px ${getComputedStyle(this.#canvas).fontFamily}`;
     context.lineJoin = "round";
     for (const shape of shapes) this.#drawShape(context, shape, at);

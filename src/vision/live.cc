@@ -7,6 +7,7 @@
 #include <turbojpeg.h>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -234,6 +235,14 @@ std::optional<pipeline::LiveFrame> render_live(const pipeline::Packet& packet, c
                  {"privacy", {{"blur", pipeline::name_of(request.blur)}}}};
   if (hiding.is_whole) live.header["privacy"]["whole"] = true;
   if (!scene->attributes.empty()) live.header["attributes"] = attributes_of(scene->attributes);
+  if (scene->heat) {
+    const pipeline::HeatMap& heat = *scene->heat;
+    const std::string_view bytes(reinterpret_cast<const char*>(heat.values.data()), heat.values.size());
+    live.header["heat"] = {{"rows", heat.rows},
+                           {"columns", heat.columns},
+                           {"threshold", pipeline::HeatMap::kThreshold},
+                           {"values", to_base64(bytes)}};
+  }
   live.bytes = *std::move(jpeg);
   return live;
 }

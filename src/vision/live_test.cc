@@ -82,8 +82,20 @@ TEST(Live, TheHeaderTellsWhatIsSeen) {
   EXPECT_EQ(live->header["shapes"][0]["closed"], true);
   EXPECT_EQ(live->header["shapes"][0]["counts"]["inside"], 1);
   EXPECT_EQ(live->header["shapes"][0]["attributes"][0]["name"], "empty");
+  EXPECT_FALSE(live->header.contains("heat"));
   packet.payload = std::make_shared<const pipeline::SensorRow>();
   EXPECT_FALSE(render_live(packet, {}));
+}
+
+TEST(Live, AHeatMapTravelsAsBytes) {
+  auto scene = std::make_shared<pipeline::Scene>();
+  scene->frame = testing::make_frame(PixelFormat::gray8, 40, 20, [](int, int, int) { return 9; });
+  scene->heat = std::make_shared<const pipeline::HeatMap>(pipeline::HeatMap{1, 3, {0, 100, 255}});
+  pipeline::Packet packet;
+  packet.payload = std::shared_ptr<const pipeline::Scene>(scene);
+  const auto live = render_live(packet, {});
+  ASSERT_TRUE(live);
+  EXPECT_EQ(live->header["heat"], Json::parse(R"({"rows": 1, "columns": 3, "threshold": 100, "values": "AGT/"})"));
 }
 
 }  // namespace
