@@ -41,6 +41,23 @@ async function clipEvent(event) {
   return page.events.find(other => other.type.startsWith("evidence.") && other.extension?.clip === id) ?? null;
 }
 
+/** Where the event is, and where its picture was strangest, as boxes over the snapshot. */
+function marksOn(event) {
+  const {region, extension} = event;
+  const boxes = [
+    ["where", region && [region.left, region.top, region.right, region.bottom]],
+    ["strangest", extension?.strangest],
+  ];
+  const part = value => `${100 * Math.min(1, Math.max(0, value))}%`;
+  return boxes
+    .filter(([, box]) => Array.isArray(box) && box.length === 4 && box.every(Number.isFinite))
+    .map(([name, [left, top, right, bottom]]) => {
+      const mark = h("span", {class: `mark-box ${name}`, "aria-hidden": "true"});
+      Object.assign(mark.style, {left: part(left), top: part(top), width: part(right - left), height: part(bottom - top)});
+      return mark;
+    });
+}
+
 function picture(event, digest) {
   const bar = h("progress", {max: 1, value: 0, "aria-label": "Fetching the snapshot"});
   const caption = h("figcaption", {class: "quiet"}, "Fetching from the device… ", bar);
@@ -51,7 +68,7 @@ function picture(event, digest) {
       const image = h("img", {src: url, alt: `Snapshot of ${event.stream} when the event was raised`});
       image.addEventListener("load", () => setTimeout(() => URL.revokeObjectURL(url), 60_000), {once: true});
       caption.replaceChildren(`Snapshot · ${blurWords(blur)} · ${size(bytes)} · ${shortDigest(digest)}`);
-      figure.prepend(image);
+      figure.prepend(h("div", {class: "marked"}, image, marksOn(event)));
     },
     error => caption.replaceChildren(h("b", {text: "No snapshot to show."}), ` ${error.message}`)
   );

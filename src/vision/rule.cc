@@ -74,8 +74,21 @@ class RuleStage final : public pipeline::Stage {
     event.severity = change.is_end ? "info" : telling_.severity;
     event.explanation =
         change.is_end ? fmt::format("Over after {:.1f} s: {}", for_s, telling_.explanation) : telling_.explanation;
-    event.extension_json = to_text(Json{{"for_s", for_s}, {"take", scene.frame->take}, {"when", telling_.when}});
+    Json extension{{"for_s", for_s}, {"take", scene.frame->take}, {"when", telling_.when}};
+    const contract::Region* place = change.is_end ? nullptr : strangest_place(scene);
+    if (place != nullptr) extension["strangest"] = {place->left, place->top, place->right, place->bottom};
+    event.extension_json = to_text(extension);
     return event;
+  }
+
+  /// Where stage anomaly saw the picture differ most from good ones; null when it saw nothing, or does not look.
+  static const contract::Region* strangest_place(const Scene& scene) {
+    if (!scene.heat) return nullptr;
+    const pipeline::Object* strangest = nullptr;
+    for (const pipeline::Object& object : scene.objects) {
+      if (object.label == "anomaly" && (strangest == nullptr || object.score > strangest->score)) strangest = &object;
+    }
+    return strangest != nullptr ? &strangest->box : nullptr;
   }
 
   /// The stages behind see what fired; nothing is copied when nothing did.

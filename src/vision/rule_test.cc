@@ -509,6 +509,39 @@ TEST(RuleStage, TellsTheEventAndMarksTheScene) {
   EXPECT_EQ(events[1].duration_us, kRuleStep);
 }
 
+TEST(RuleStage, AnEventAboutThePictureSaysWhereItIsStrangest) {
+  Metrics metrics;
+  auto stage = testing::make_stage(
+      rule_kind(),
+      {{"name", "defect"}, {"per", "scene"}, {"when", "picture.anomaly > 0"}, {"tells_end", true}, {"gap_s", 0}},
+      metrics);
+  ASSERT_TRUE(stage) << stage.error().message;
+  Scene strange = scene_of({standing_at(0.2, 0.5, "", 0.6F), standing_at(0.7, 0.6, "", 0.8F), standing_at(0.4, 0.4)});
+  strange.objects[0].label = strange.objects[1].label = "anomaly";
+  strange.attributes = {{"anomaly", 0.8F}};
+  strange.heat = std::make_shared<const pipeline::HeatMap>(pipeline::HeatMap{1, 1, {180}});
+  Scene normal = scene_of({});
+  normal.heat = strange.heat;
+  std::vector<Json> said;
+  for (int i = 0; i < 2; ++i) {
+    pipeline::Packet packet;
+    packet.captured_us = packet.monotonic_us = i * kRuleStep;
+    packet.payload = std::make_shared<const Scene>(i == 0 ? strange : normal);
+    const Status processed = (*stage)->process(packet, [&](const pipeline::Packet& out) {
+      const auto event = pipeline::payload_as<contract::Event>(out);
+      if (!event) return;
+      const auto extension = parse_json(event->extension_json);
+      said.push_back(extension ? *extension : Json());
+    });
+    ASSERT_TRUE(processed) << processed.error().message;
+  }
+  ASSERT_EQ(said.size(), 2U);
+  ASSERT_TRUE(said[0].contains("strangest")) << said[0];
+  EXPECT_NEAR(said[0]["strangest"][0].get<double>(), 0.65, 1e-9);
+  EXPECT_NEAR(said[0]["strangest"][3].get<double>(), 0.6, 1e-9);
+  EXPECT_FALSE(said[1].contains("strangest"));
+}
+
 TEST(RuleStage, RefusesWhatCannotBe) {
   Metrics metrics;
   const std::pair<Json, const char*> rows[] = {
