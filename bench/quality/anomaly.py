@@ -1,6 +1,6 @@
 """Visual anomaly: ours beside k-NN on plain pooled features and a plain PatchCore, on pictures with generated defects.
 
-    anomaly.py --bin DIR --network DIR --sets FOLDER [--json]
+    anomaly.py --bin DIR --network DIR --sets FOLDER [--align auto|on|off] [--json]
 
 FOLDER is made by defect_sets.py. Each surface has good pictures to learn from, and good and defective ones to judge. All
 methods see the same pictures and the same trunk; ours runs with default settings. The figure is the area under ROC over
@@ -89,7 +89,7 @@ def area(good, bad):
 
 def ours(options, good, judged):
     with tempfile.TemporaryDirectory() as folder:
-        teach = [options.bin / "verge-bench-teach", "anomaly", "--network", options.network, "--model", folder, *good]
+        teach = [options.bin / "verge-bench-teach", "anomaly", "--network", options.network, "--model", folder, "--align", options.align, *good]
         taught = json.loads(subprocess.run(teach, check=True, stdout=subprocess.PIPE, text=True).stdout)
         look = [options.bin / "verge-bench-teach", "look", "--model", folder, *judged]
         lines = subprocess.run(look, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -126,7 +126,7 @@ def judge(options, folder):
     scores = {"ours": values, "pooled k-NN": pooled_neighbours(known, asked), "plain PatchCore": plain_patchcore(known, asked)}
     draw = np.random.default_rng(1)
     draws = [(draw.integers(0, fine, fine), draw.integers(fine, len(judged), len(judged) - fine)) for _ in range(DRAWS)]
-    line = {"surface": folder.name, "good": len(good), "judged": [fine, len(judged) - fine], "way": taught["way"], "ways": taught["ways"], "teach_s": round(taught["seconds"], 1)}
+    line = {"surface": folder.name, "good": len(good), "judged": [fine, len(judged) - fine], "way": taught["way"], "ways": taught["ways"], "is_aligned": taught["is_aligned"], "align": taught["align"], "teach_s": round(taught["seconds"], 1)}
     sampled = {name: np.array([area(values[a], values[b]) for a, b in draws]) for name, values in scores.items()}
     for name, values in scores.items():
         low, high = np.quantile(sampled[name], [0.025, 0.975])
@@ -145,6 +145,7 @@ def main():
     parser.add_argument("--bin", required=True, type=pathlib.Path, help="where verge-bench-teach is")
     parser.add_argument("--network", required=True, type=pathlib.Path, help="model folder of nanodet-coco")
     parser.add_argument("--sets", required=True, type=pathlib.Path, help="folder with one folder per surface")
+    parser.add_argument("--align", choices=["auto", "on", "off"], default="auto", help="whether ours lays pictures over a good one")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     options = parser.parse_args()
     lines, sampled = [], []
@@ -155,7 +156,7 @@ def main():
         if options.json:
             print(json.dumps(line), flush=True)
             continue
-        print(f"{line['surface']}: {line['way']}; alarms on good {line['false_alarms']}, found {line['found']}, on the defect {line['strongest_box_on_defect']}, taught in {line['teach_s']} s")
+        print(f"{line['surface']}: {'laid over, ' if line['is_aligned'] else ''}{line['way']}; alarms on good {line['false_alarms']}, found {line['found']}, on the defect {line['strongest_box_on_defect']}, taught in {line['teach_s']} s")
         for name in ("ours", "pooled k-NN", "plain PatchCore"):
             print(f"  {name:16} {line[name]['area']:.3f} {line[name]['interval']} {line[name]['kinds']} {line[name].get('ours_better_by_at_least', '')}", flush=True)
     for name in ("ours", "pooled k-NN", "plain PatchCore"):

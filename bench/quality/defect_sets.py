@@ -3,7 +3,8 @@
     defect_sets.py FOLDER [--sets judge|develop|all] [--seed 1] [--good 30] [--test 30]
 
 One folder per surface: good/*.png to learn from, test/good/*.png, test/<defect>/*.png and masks/<defect>/*.png (white:
-defect). Surfaces differ in texture, light, position and noise from picture to picture. Methods were developed on the
+defect). Surfaces differ in texture, light, position and noise from picture to picture; bracket, housing and shifted_label
+are parts that lie elsewhere in each, turned and scaled. Methods were developed on the
 surfaces of `develop` alone; figures are reported for those of `judge`, with default settings.
 """
 import argparse
@@ -31,10 +32,10 @@ def lit(draw, picture, strength=0.12):
     return np.clip(picture + draw.normal(0, 2.0, picture.shape), 0, 255)
 
 
-def moved(draw, picture, pixels, degrees):
-    turn = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), draw.uniform(-degrees, degrees), 1)
+def moved(draw, picture, pixels, degrees, scale=0.0, border=cv2.BORDER_REFLECT):
+    turn = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), draw.uniform(-degrees, degrees), 1 + draw.uniform(-scale, scale) if scale else 1)
     turn[:, 2] += draw.uniform(-pixels, pixels, 2)
-    return cv2.warpAffine(picture, turn, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return cv2.warpAffine(picture, turn, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=border)
 
 
 def brushed_metal(draw):
@@ -114,6 +115,57 @@ def label(draw, missing=None):
     return moved(draw, picture.astype(np.float32) + 2 * noise(draw, 2, 2)[..., None], 5, 1.5), {"places": places}
 
 
+def on_belt(draw, part, cover, pixels, degrees, scale):
+    """A part [SIZE, SIZE, 3] that lies somewhere on a belt, which does not move with it. cover: 1 where the part is."""
+    layers = moved(draw, np.dstack([part, cover]), pixels, degrees, scale, cv2.BORDER_CONSTANT)
+    belt = 48 + 5 * noise(draw, 0.8, 6) + 3 * noise(draw, 20, 20)
+    cover = np.clip(layers[..., 3:], 0, 1)
+    return belt[..., None] * (1 - cover) + (layers[..., :3] + 2 * noise(draw, 1, 1)[..., None]) * cover
+
+
+def bracket(draw, missing=None):
+    """A sheet of metal with holes and screws."""
+    part, cover = np.full((SIZE, SIZE, 3), 150, np.float32), np.zeros((SIZE, SIZE), np.float32)
+    cv2.fillPoly(cover, [np.array([[50, 90], [180, 60], [270, 90], [270, 170], [190, 180], [170, 265], [60, 250]], np.int32)], 1, cv2.LINE_AA)
+    for index, (x, y) in enumerate([(80, 110), (130, 100), (190, 95), (245, 110), (245, 150), (85, 170), (150, 170), (90, 230), (145, 235)]):
+        cv2.circle(part, (x, y), 9, (60, 60, 62), -1, cv2.LINE_AA)
+        if index != missing:
+            cv2.circle(part, (x, y), 7, (205, 210, 212), -1, cv2.LINE_AA)
+            cv2.line(part, (x - 5, y - 2), (x + 5, y + 2), (70, 70, 70), 2, cv2.LINE_AA)
+    cv2.line(part, (175, 75), (165, 262), (120, 120, 122), 2, cv2.LINE_AA)
+    return on_belt(draw, part, cover, 22, 6, 0.03), {}
+
+
+def housing(draw, missing=None):
+    """A moulded housing with ribs, a window and pins."""
+    part, cover = np.full((SIZE, SIZE, 3), (96, 74, 58), np.float32), np.zeros((SIZE, SIZE), np.float32)
+    cv2.rectangle(cover, (62, 70), (258, 246), 1, -1)
+    for x in range(80, 250, 14):
+        cv2.line(part, (x, 82), (x, 120), (126, 100, 80), 4, cv2.LINE_AA)
+    cv2.rectangle(part, (84, 140), (170, 222), (24, 26, 30), -1)
+    cv2.rectangle(part, (84, 140), (170, 222), (140, 120, 100), 2)
+    for index in range(9):
+        x, y = 192 + index % 3 * 22, 146 + index // 3 * 32
+        cv2.rectangle(part, (x, y), (x + 11, y + 20), (60, 48, 40), -1)
+        if index != missing:
+            cv2.rectangle(part, (x + 3, y + 3), (x + 8, y + 17), (90, 190, 215), -1)
+    return on_belt(draw, part, cover, 25, 5, 0.04), {}
+
+
+def shifted_label(draw, missing=None):
+    """The label where the camera does not stand still: all of the picture moves."""
+    picture, places, _ = part_picture(31, (205, 214, 220), 3)
+    picture = picture.astype(np.uint8)
+    for index, (x, y, width, height, colour) in enumerate(places):
+        if index == missing:
+            continue
+        if index % 2:
+            cv2.rectangle(picture, (x, y), (x + width, y + height), colour, 3, cv2.LINE_AA)
+        else:
+            cv2.putText(picture, f"K{53 * index + 8}", (x - 4, y + height), cv2.FONT_HERSHEY_DUPLEX, 1.0, tuple(c * 0.5 for c in colour), 2, cv2.LINE_AA)
+    return moved(draw, picture.astype(np.float32), 26, 5, 0.03, cv2.BORDER_REPLICATE) + 2 * noise(draw, 2, 2)[..., None], {}
+
+
 def scratch(draw, picture, made):
     mask = np.zeros((SIZE, SIZE), np.float32)
     x, y = draw.uniform(0.15, 0.85, 2) * SIZE
@@ -160,6 +212,9 @@ SURFACES = {  # surface: how it is made, its defects, develop or judge
     "wood": (wood, ["scratch", "blob", "stain", "texture"], "judge"),
     "leather": (leather, ["scratch", "blob", "stain", "texture"], "judge"),
     "label": (label, ["missing", "scratch", "stain", "blob"], "judge"),
+    "bracket": (bracket, ["missing", "scratch", "blob", "stain"], "develop"),
+    "housing": (housing, ["missing", "scratch", "blob", "stain"], "judge"),
+    "shifted_label": (shifted_label, ["missing", "scratch", "blob", "stain"], "judge"),
 }
 DEFECTS = {"scratch": scratch, "blob": blob, "stain": stain, "texture": texture}
 

@@ -1,6 +1,6 @@
 // bench/quality/teach_side.cc -- our side of the quality benchmarks of what `verge train vision` teaches from pictures.
 //
-//   verge-bench-teach anomaly --network DIR --model DIR PICTURE...   teaches from good pictures
+//   verge-bench-teach anomaly --network DIR --model DIR [--align auto|on|off] PICTURE...   teaches from good pictures
 //   verge-bench-teach look --model DIR PICTURE...                    one JSON line per picture: value and boxes
 //   verge-bench-teach pairs                                          template defects; see judge_pairs()
 //   verge-bench-teach compare                                        processor time of one look of the stage compare
@@ -29,7 +29,7 @@ namespace {
 using Picture = std::shared_ptr<const pipeline::Frame>;
 
 struct TeachSettings {
-  std::string network, model;
+  std::string network, model, align = "auto";
   std::vector<std::string> pictures;
 };
 
@@ -49,7 +49,10 @@ Status teach_model(const TeachSettings& settings) {
     good.push_back(std::move(picture));
   }
   const auto begun = std::chrono::steady_clock::now();
-  VERGE_TRY(auto taught, vision::teach_anomaly(network, card, good, {}));
+  vision::AnomalyOptions options;
+  options.align = static_cast<vision::AlignParts>(
+      std::ranges::find(vision::kAlignParts, std::string_view(settings.align)) - vision::kAlignParts.begin());
+  VERGE_TRY(auto taught, vision::teach_anomaly(network, card, good, options));
   const std::string bytes = models::to_bytes(taught.model);
   taught.card.digest = sha256_digest(bytes);
   std::filesystem::create_directories(settings.model);
@@ -59,6 +62,8 @@ Status teach_model(const TeachSettings& settings) {
                    Json{{"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count()},
                         {"ways", taught.findings.ways},
                         {"way", taught.card.source["way"]},
+                        {"is_aligned", taught.findings.is_aligned},
+                        {"align", taught.findings.alignment},
                         {"good_scores", taught.findings.good_scores},
                         {"bytes", bytes.size()}})
             << std::endl;
@@ -66,7 +71,7 @@ Status teach_model(const TeachSettings& settings) {
 }
 
 Status look_at(const TeachSettings& settings) {
-  VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, {}));
+  VERGE_TRY(models::LoadedModel model, models::open_model(settings.model));
   VERGE_TRY(const auto finder, vision::AnomalyFinder::make(std::move(model), {}));
   for (const auto& path : settings.pictures) {
     VERGE_TRY(const Picture picture, read_still(path));
@@ -74,7 +79,9 @@ Status look_at(const TeachSettings& settings) {
     Json boxes = Json::array();
     for (const auto& region : seen.regions)
       boxes.push_back({region.box.left, region.box.top, region.box.right, region.box.bottom});
-    std::cout << to_text(Json{{"picture", path}, {"value", seen.value}, {"boxes", boxes}}) << '\n';
+    std::cout << to_text(
+                     Json{{"picture", path}, {"value", seen.value}, {"boxes", boxes}, {"is_found", !seen.unaligned}})
+              << '\n';
   }
   std::cout.flush();
   return Done{};
@@ -195,6 +202,8 @@ int main_of(int count, char** words) {
   auto* teach = app.add_subcommand("anomaly", "Teaches what is normal");
   auto* look = app.add_subcommand("look", "Looks at pictures with a taught model");
   teach->add_option("--network", settings.network, "Model folder of the detector whose trunk is used")->required();
+  teach->add_option("--align", settings.align, "Whether pictures are laid over a good one first")
+      ->check(CLI::IsMember(std::vector<std::string>(vision::kAlignParts.begin(), vision::kAlignParts.end())));
   for (auto* command : {teach, look}) {
     command->add_option("--model", settings.model, "Folder of the taught model")->required();
     command->add_option("pictures", settings.pictures)->required();
