@@ -220,8 +220,9 @@ TEST_F(TaughtPart, IsSaidToBeUnalignedWhenItIsNotThere) {
   const auto finder = finder_of(*taught);
   ASSERT_TRUE(finder);
   testing::TestNumbers numbers(5);
-  const auto nothing = finder->look(*make_frame(PixelFormat::gray8, testing::kBoardWide, testing::kBoardHigh,
-                                                [&](int, int, int) { return static_cast<int>(125 + 120 * numbers.next()); }));
+  const auto nothing =
+      finder->look(*make_frame(PixelFormat::gray8, testing::kBoardWide, testing::kBoardHigh,
+                               [&](int, int, int) { return static_cast<int>(125 + 120 * numbers.next()); }));
   ASSERT_TRUE(nothing) << nothing.error().message;
   ASSERT_TRUE(nothing->unaligned);
   EXPECT_EQ(nothing->unaligned->name, "unaligned");
