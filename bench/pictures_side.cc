@@ -21,7 +21,7 @@
 #include "base/json.h"
 #include "connectors/camera/film.h"
 #include "vision/heads/box_head.h"
-#include "vision/letterbox.h"
+#include "vision/picture/letterbox.h"
 
 namespace verge::bench {
 namespace {

@@ -24,7 +24,7 @@
 #include "models/model_card.h"
 #include "pipeline/executor.h"
 #include "vision/add_stages.h"
-#include "vision/detect.h"
+#include "vision/recognition/detect.h"
 
 namespace verge::bench {
 namespace {

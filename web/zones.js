@@ -679,7 +679,7 @@ export class ZoneEditor {
     );
   }
 
-  /** "in" is from the negative to the positive side of the line (vision/line.h): to the right of its way on a screen. */
+  /** "in" is from the negative to the positive side of the line (vision/logic/line.h): to the right of its way on a screen. */
   #drawArrow([from, to]) {
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
     const long = Math.hypot(dx, dy) || 1;

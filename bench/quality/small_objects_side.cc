@@ -12,8 +12,8 @@
 
 #include "base/json.h"
 #include "connectors/camera/film.h"
-#include "vision/close_detector.h"
-#include "vision/motion.h"
+#include "vision/motion/motion.h"
+#include "vision/recognition/close_detector.h"
 
 namespace verge::bench {
 namespace {

@@ -19,11 +19,11 @@
 #include "base/json.h"
 #include "connectors/camera/film.h"
 #include "models/model_card.h"
-#include "vision/detect.h"
-#include "vision/line.h"
-#include "vision/track.h"
-#include "vision/track_colours.h"
-#include "vision/zone.h"
+#include "vision/logic/line.h"
+#include "vision/logic/zone.h"
+#include "vision/recognition/detect.h"
+#include "vision/tracking/track.h"
+#include "vision/tracking/track_colours.h"
 
 namespace verge::bench {
 namespace {

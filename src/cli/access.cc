@@ -10,7 +10,7 @@
 #include "vision/access/enrolment.h"
 #include "vision/access/false_accept.h"
 #include "vision/access/galleries.h"
-#include "vision/faces.h"
+#include "vision/recognition/faces.h"
 
 namespace verge::cli {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <ctime>
 
-#include "vision/non_max_suppression.h"
+#include "vision/recognition/non_max_suppression.h"
 
 namespace verge::cli {
 namespace {

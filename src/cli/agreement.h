@@ -12,8 +12,8 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "models/model_card.h"
-#include "vision/classify.h"
-#include "vision/detect.h"
+#include "vision/recognition/classify.h"
+#include "vision/recognition/detect.h"
 
 namespace verge::cli {
 

@@ -10,7 +10,7 @@
 #include "base/disk.h"
 #include "connectors/camera/picture_folder.h"
 #include "models/quantize.h"
-#include "vision/picture_model.h"
+#include "vision/recognition/picture_model.h"
 
 namespace verge::cli {
 namespace {

@@ -143,7 +143,7 @@ using Provided = std::set<std::pair<std::string, std::string>>;
 template <class Part>
 struct Kind {
   std::string name;     ///< As in a pipeline file: "detect"; the folder is in `where`.
-  std::string where;    ///< "vision/detect.h"
+  std::string where;    ///< "vision/recognition/detect.h"
   std::string summary;  ///< One line.
   std::vector<OptionInfo> options;
   std::function<Result<std::unique_ptr<Part>>(const Json& options, const Context& context)> make;

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "pipeline/packet.h"
 #include "pipeline/stage.h"
-#include "vision/blur.h"
+#include "vision/picture/blur.h"
 
 namespace verge::vision {
 

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "pipeline/option_checks.h"
 #include "vision/live.h"
-#include "vision/model_stage.h"
+#include "vision/recognition/model_stage.h"
 
 namespace verge::vision {
 namespace {

@@ -29,8 +29,8 @@
 #include "base/guarded.h"
 #include "expression/condition.h"
 #include "pipeline/stage.h"
-#include "vision/crop.h"
-#include "vision/rule_facts.h"
+#include "vision/logic/rule_facts.h"
+#include "vision/picture/crop.h"
 
 namespace verge::vision {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "vision/registration.h"
+#include "vision/picture/registration.h"
 #include "vision/test_frames.h"
 
 namespace verge::vision::testing {

@@ -4,7 +4,7 @@
 #include <benchmark/benchmark.h>
 #include <cstdlib>
 
-#include "vision/detect.h"
+#include "vision/recognition/detect.h"
 #include "vision/test_frames.h"
 
 namespace verge::vision {

@@ -13,7 +13,7 @@
 #include "vision/access/enrolment.h"
 #include "vision/access/false_accept.h"
 #include "vision/access/galleries.h"
-#include "vision/evidence_wish.h"
+#include "vision/logic/evidence_wish.h"
 
 namespace verge::vision {
 namespace {

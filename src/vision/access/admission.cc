@@ -4,7 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "base/time.h"
-#include "vision/rule_facts.h"
+#include "vision/logic/rule_facts.h"
 
 namespace verge::vision {
 namespace {

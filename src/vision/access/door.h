@@ -22,7 +22,7 @@
 #include "vision/access/face_quality.h"
 #include "vision/access/head_turn.h"
 #include "vision/access/matching.h"
-#include "vision/scene_event.h"
+#include "vision/logic/scene_event.h"
 
 namespace verge::vision {
 

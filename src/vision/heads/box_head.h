@@ -12,7 +12,7 @@
 
 #include "inference/session.h"
 #include "models/model_card.h"
-#include "vision/non_max_suppression.h"
+#include "vision/recognition/non_max_suppression.h"
 
 namespace verge::vision {
 

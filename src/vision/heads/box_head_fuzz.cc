@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "vision/heads/box_head.h"
-#include "vision/picture_model.h"
+#include "vision/recognition/picture_model.h"
 
 /// The bytes up to the first zero are a card, whose outputs are the model's; the rest is what the model answers, over
 /// and over. A card that is taken must be able to read it.

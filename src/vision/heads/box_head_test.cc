@@ -11,7 +11,7 @@
 #include "base/disk.h"
 #include "models/catalogue.h"
 #include "vision/heads/test_heads.h"
-#include "vision/picture_model.h"
+#include "vision/recognition/picture_model.h"
 
 namespace verge::vision {
 namespace {

@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "training/tail.h"
-#include "vision/anomaly.h"
-#include "vision/picture_model.h"
+#include "vision/recognition/anomaly.h"
+#include "vision/recognition/picture_model.h"
 #include "vision/teach/anomaly_graph.h"
 #include "vision/teach/backbone.h"
 #include "vision/teach/part_reference.h"

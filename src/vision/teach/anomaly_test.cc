@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <random>
 
-#include "vision/anomaly.h"
+#include "vision/recognition/anomaly.h"
 #include "vision/teach/anomaly_graph.h"
 #include "vision/teach/part_reference.h"
 #include "vision/teach/patch_bank.h"

@@ -9,9 +9,9 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "models/cut.h"
-#include "vision/crop.h"
 #include "vision/heads/head_reader.h"
-#include "vision/picture_model.h"
+#include "vision/picture/crop.h"
+#include "vision/recognition/picture_model.h"
 
 namespace verge::vision {
 namespace {

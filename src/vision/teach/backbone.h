@@ -19,7 +19,7 @@
 #include "inference/session.h"
 #include "models/model_card.h"
 #include "models/onnx_graph.h"
-#include "vision/letterbox.h"
+#include "vision/picture/letterbox.h"
 
 namespace verge::vision {
 

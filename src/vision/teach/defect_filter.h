@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "training/validation.h"
-#include "vision/template_defects.h"
+#include "vision/recognition/template_defects.h"
 
 namespace verge::vision {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "vision/registration.h"
+#include "vision/picture/registration.h"
 
 namespace verge::vision {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "vision/part_aligner.h"
+#include "vision/recognition/part_aligner.h"
 
 namespace verge::vision {
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "vision/registration.h"
+#include "vision/picture/registration.h"
 
 namespace verge::vision {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "vision/live.h"
-#include "vision/registration.h"
+#include "vision/picture/registration.h"
 
 namespace verge::vision {
 namespace {

@@ -21,7 +21,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "pipeline/packet.h"
-#include "vision/crop.h"
+#include "vision/picture/crop.h"
 #include "vision/teach/anomaly.h"
 
 namespace verge::vision {

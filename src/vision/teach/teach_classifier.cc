@@ -9,9 +9,9 @@
 
 #include "base/crypto.h"
 #include "base/disk.h"
-#include "vision/classify.h"
-#include "vision/detect.h"
 #include "vision/live.h"
+#include "vision/recognition/classify.h"
+#include "vision/recognition/detect.h"
 #include "vision/teach/classifier_report.h"
 #include "vision/teach/feature_store.h"
 #include "vision/teach/labelled_folder.h"

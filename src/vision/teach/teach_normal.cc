@@ -6,7 +6,7 @@
 
 #include "base/disk.h"
 #include "training/report.h"
-#include "vision/anomaly.h"
+#include "vision/recognition/anomaly.h"
 #include "vision/teach/anomaly.h"
 #include "vision/teach/labelled_folder.h"
 #include "vision/teach/marked_folder.h"

@@ -7,7 +7,7 @@
 
 #include "base/crypto.h"
 #include "base/disk.h"
-#include "vision/compare.h"
+#include "vision/recognition/compare.h"
 #include "vision/teach/feature_store.h"
 #include "vision/teach/labelled_folder.h"
 #include "vision/teach/marked_folder.h"

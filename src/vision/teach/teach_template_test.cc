@@ -6,7 +6,7 @@
 
 #include "base/disk.h"
 #include "base/temporary_folder.h"
-#include "vision/compare.h"
+#include "vision/recognition/compare.h"
 #include "vision/teach/marked_folder.h"
 #include "vision/teach/teach.h"
 #include "vision/test_boards.h"

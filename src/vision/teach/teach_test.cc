@@ -9,7 +9,7 @@
 #include "base/crypto.h"
 #include "base/disk.h"
 #include "base/temporary_folder.h"
-#include "vision/classify.h"
+#include "vision/recognition/classify.h"
 #include "vision/teach/test_trunk.h"
 #include "vision/test_frames.h"
 

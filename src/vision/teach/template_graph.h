@@ -1,10 +1,11 @@
-// vision/teach/template_graph.h -- the tolerant comparison with good pictures as an ONNX graph (vision/compare.h).
+// vision/teach/template_graph.h -- the tolerant comparison with good pictures as an ONNX graph
+// (vision/recognition/compare.h).
 //
 // Threads: pure function.
 #pragma once
 
 #include "models/onnx_graph.h"
-#include "vision/template_defects.h"
+#include "vision/recognition/template_defects.h"
 
 namespace verge::vision {
 

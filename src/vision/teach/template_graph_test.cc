@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "vision/compare.h"
+#include "vision/recognition/compare.h"
 #include "vision/test_boards.h"
 
 namespace verge::vision {

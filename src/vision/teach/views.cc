@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "training/validation.h"
-#include "vision/crop.h"
-#include "vision/letterbox.h"
+#include "vision/picture/crop.h"
+#include "vision/picture/letterbox.h"
 
 namespace verge::vision {
 namespace {
