@@ -850,13 +850,12 @@ MethodReply Engine::call_method(const std::string& name, const Json& parameters)
 
 void Engine::set_tap(const std::string& stream, const std::string& name, std::function<void(const Packet&)> tap) {
   const std::lock_guard lock(mutex_);
-  for (auto& candidate : streams_) {
-    if (*candidate->name != stream) continue;
-    auto taps = candidate->taps ? std::make_shared<Taps>(*candidate->taps) : std::make_shared<Taps>();
-    taps->erase(name);
-    if (tap) taps->emplace(name, std::move(tap));
-    candidate->taps = taps->empty() ? nullptr : std::move(taps);
-  }
+  const auto found = std::ranges::find_if(streams_, [&](const auto& each) { return *each->name == stream; });
+  if (found == streams_.end()) return;
+  auto taps = (*found)->taps ? std::make_shared<Taps>(*(*found)->taps) : std::make_shared<Taps>();
+  taps->erase(name);
+  if (tap) taps->emplace(name, std::move(tap));
+  (*found)->taps = taps->empty() ? nullptr : std::move(taps);
 }
 
 }  // namespace
