@@ -364,4 +364,5 @@ def main():
         plot(options.plot, results)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets the peers of `./dev bench vision|cameras|ingest` into the cache, each through its ordinary client; once.
+# Gets the peers of `./dev bench vision|cameras|still_camera|ingest` into the cache, each through its ordinary client; once.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/lib.sh"
 
@@ -39,6 +39,8 @@ prepare_ingest() { # options of the benchmark
 }
 
 prepare_cameras() { prepare_vision; }
+
+prepare_still_camera() { prepare_vision; }
 
 mkdir -p "$folder"
 "prepare_$1" "${@:2}"
