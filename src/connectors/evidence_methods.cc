@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "connectors/camera/camera_counters.h"
 #include "connectors/replay.h"
 
 namespace verge::connectors {
@@ -161,6 +162,16 @@ MethodReply order_clip(const Json& parameters, const Running& running, const Clo
   return {202, {{"clip", *ordered}, {"until_s", *after_s}}};
 }
 
+/// What became of a camera's pictures since the program began.
+Json pictures_of(const std::string& stream, Metrics& metrics) {
+  const CameraCounters counters(metrics, stream);
+  return {{"received", counters.received.value()},
+          {"decoded", counters.decoded.value()},
+          {"skipped", counters.skipped.value()},
+          {"still", counters.still.value()},
+          {"broken", counters.broken.value()}};
+}
+
 MethodReply statistics(const Running& running) {
   const auto tenths = [](double value) {
     return static_cast<double>(static_cast<std::int64_t>(value * 10 + 0.5)) / 10;
@@ -175,6 +186,8 @@ MethodReply statistics(const Running& running) {
                        {"dropped", state.dropped},
                        {"failed", state.failed},
                        {"error", state.error.substr(0, 500)}});
+    if (state.kind != "camera" || running.context.metrics == nullptr) continue;
+    streams.back()["pictures"] = pictures_of(state.name, *running.context.metrics);
   }
   Json stages = Json::array();
   for (const pipeline::LaneState& state : running.executor->lanes()) {

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/json.h"
+#include "connectors/camera/camera_counters.h"
 #include "pipeline/test_parts.h"
 
 namespace verge::connectors {
@@ -48,12 +49,14 @@ class EvidenceMethodsTest : public ::testing::Test {
       return std::optional(
           pipeline::LiveFrame{header, std::string(static_cast<std::size_t>(request.width_max) * 80, 'j')});
     });
+    catalog_.add(kind_of<pipeline::Source>(
+        "camera", {}, [](const Json&, const pipeline::Context&) { return std::make_unique<StillCamera>(); }));
     start("people");
   }
 
-  void start(const std::string& blur) {
-    const auto spec =
-        pipeline::parse_pipeline("{sources: {gate: {kind: still}}, privacy: {blur: " + blur + "}}", "p.yaml", catalog_);
+  void start(const std::string& blur, const std::string& kind = "still") {
+    const auto spec = pipeline::parse_pipeline("{sources: {gate: {kind: " + kind + "}}, privacy: {blur: " + blur + "}}",
+                                               "p.yaml", catalog_);
     ASSERT_TRUE(spec) << spec.error().message;
     pipeline::Context context;
     context.metrics = &metrics_;
@@ -65,7 +68,9 @@ class EvidenceMethodsTest : public ::testing::Test {
 
   pipeline::MethodReply call(const std::string& name, const Json& parameters) {
     std::promise<pipeline::MethodReply> reply;
-    methods_.call(name, parameters, {executor_, keeper_}, [&](auto answer) { reply.set_value(std::move(answer)); });
+    EvidenceMethods::Running running{executor_, keeper_};
+    running.context.metrics = &metrics_;
+    methods_.call(name, parameters, running, [&](auto answer) { reply.set_value(std::move(answer)); });
     return reply.get_future().get();
   }
 
@@ -142,8 +147,19 @@ TEST_F(EvidenceMethodsTest, StatisticsNameStreamsAndStages) {
   const auto reply = call("stats", {});
   ASSERT_EQ(reply.status, 200);
   EXPECT_EQ(reply.payload["streams"][0]["name"], "gate");
+  EXPECT_FALSE(reply.payload["streams"][0].contains("pictures"));
   EXPECT_TRUE(reply.payload["stages"].empty());
   EXPECT_EQ(reply.payload["privacy"]["blur"], "people");
+}
+
+TEST_F(EvidenceMethodsTest, StatisticsSayWhatBecameOfACamerasPictures) {
+  start("people", "camera");
+  const CameraCounters counters(metrics_, "gate");
+  counters.received.add(30);
+  counters.still.add(27);
+  counters.decoded.add(3);
+  const auto pictures = call("stats", {}).payload["streams"][0]["pictures"];
+  EXPECT_EQ(pictures, (Json{{"received", 30}, {"decoded", 3}, {"skipped", 0}, {"still", 27}, {"broken", 0}}));
 }
 
 TEST_F(EvidenceMethodsTest, AFullDiskStillShowsThePicture) {
