@@ -1,6 +1,9 @@
 // Sources: YOLOv5 (Ultralytics 2020) for rows [1, N, 5 + labels]: centre, size, objectness, scores; YOLOv8 (Ultralytics
 // 2023) for columns [1, 4 + labels, N] without objectness; Ge et al. 2021 (YOLOX) for rows whose centre and size still
 // belong to a cell: x = (column + dx) * stride, width = exp(w) * stride, strides one after the other.
+#include <algorithm>
+#include <array>
+
 #include "base/kernel.h"
 #include "vision/heads/families.h"
 
@@ -83,29 +86,32 @@ class YoloV8Head final : public BoxHead {
     VERGE_TRY(const auto numbers, numbers_of(outputs, columns_));
     const std::size_t count = numbers.size() / static_cast<std::size_t>(4 + labels_);
     const auto line = [&](std::size_t index) { return numbers.data() + index * count; };
-    std::vector<float> best(count, -std::numeric_limits<float>::infinity());
-    // Label by label, so that the numbers are read in the order in which they lie; in parts that stay in the cache.
-    constexpr std::size_t kPart = 2048;
+    // Label by label, so that the numbers are read in the order in which they lie; in parts whose numbers of all labels
+    // are still near when the labels of the few that are kept are looked for.
+    std::array<float, kPart> best;
     for (std::size_t from = 0; from < count; from += kPart) {
-      const auto part = std::span(best).subspan(from, std::min(kPart, count - from));
+      const auto part = std::span(best).first(std::min(kPart, count - from));
+      std::ranges::fill(part, -std::numeric_limits<float>::infinity());
       const auto look = [&](int label) { keep_larger(line(first_score(label)) + from, part); };
       for (int label = 0; label < labels_ && wanted.labels.empty(); ++label) look(label);
       for (const int label : wanted.labels) look(label);
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      const float score = is_sigmoid_ ? sigmoid(best[i]) : best[i];
-      if (!(score >= wanted.score_min)) continue;
-      const auto step = static_cast<std::ptrdiff_t>(count);
-      found.push_back({box_around(line(0)[i] * unit_.across, line(1)[i] * unit_.down, line(2)[i] * unit_.across,
-                                  line(3)[i] * unit_.down),
-                       score,
-                       best_label(line(first_score(0)) + i, step, labels_, wanted.labels).label,
-                       {}});
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        const float score = is_sigmoid_ ? sigmoid(part[i]) : part[i];
+        if (!(score >= wanted.score_min)) continue;
+        const auto number = [&](std::size_t index) { return line(index)[from + i]; };
+        const float* scores = line(first_score(0)) + from + i;
+        found.push_back({box_around(number(0) * unit_.across, number(1) * unit_.down, number(2) * unit_.across,
+                                    number(3) * unit_.down),
+                         score,
+                         best_label(scores, static_cast<std::ptrdiff_t>(count), labels_, wanted.labels).label,
+                         {}});
+      }
     }
     return Done{};
   }
 
  private:
+  static constexpr std::size_t kPart = 1024;  ///< With 80 labels 320 KiB: a core's own cache.
   static std::size_t first_score(int label) { return 4 + static_cast<std::size_t>(label); }
 
   HeadOutput columns_;

@@ -14,16 +14,8 @@ using inference::Tensor;
 using pipeline::Frame;
 using pipeline::PixelFormat;
 
-struct ColourMatrix {
-  float luma_offset, luma, red_v, green_u, green_v, blue_u;
-};
 constexpr ColourMatrix kLimited{16, 1.164383F, 1.596027F, -0.391762F, -0.812968F, 2.017232F};
 constexpr ColourMatrix kFull{0, 1.0F, 1.402F, -0.344136F, -0.714136F, 1.772F};
-
-/// Out = value * factor + offset.
-struct ChannelScale {
-  float factor, offset;
-};
 
 /// One row of Y, U, V (0..255) to three rows of the tensor.
 VERGE_KERNEL void convert_row(const float* __restrict luma, const float* __restrict u, const float* __restrict v,
@@ -232,23 +224,58 @@ Placement place(int picture_width, int picture_height, const LetterboxOptions& o
   return placement;
 }
 
-Letterbox::Letterbox(LetterboxOptions options) : options_(options) {
+Letterbox::Letterbox(LetterboxOptions options, KernelLevel level)
+    : options_(options), level_(level), luma_(level), chroma_(level) {
   VERGE_ASSERT(options.width > 0 && options.width <= 8192 && options.height > 0 && options.height <= 8192);
   VERGE_ASSERT(options.type == DataType::float32 || options.type == DataType::uint8 || options.type == DataType::int32);
 }
 
-/// One output row of Y, and of U and V where colours are wanted.
-void Letterbox::sample_rows(const Frame& frame, Placement placement, int row) {
-  const int chroma_height = (frame.height + 1) / 2;
+/// What one output row of Y is made of, and of U and V where colours are wanted.
+std::array<PlaneRow, 3> Letterbox::source_rows(const Frame& frame, Placement placement, int row) const {
+  std::array<PlaneRow, 3> rows;
   for (int p = 0; p < channels_of(options_); ++p) {
-    const SourcePosition y =
-        source_position(row, placement.height, frame.height, p == 0 ? frame.height : chroma_height);
-    const std::uint8_t* upper = frame.planes[p] + static_cast<std::ptrdiff_t>(y.first) * frame.strides[p];
+    const int plane_height = p == 0 ? frame.height : (frame.height + 1) / 2;
+    const auto position = [&](int of) { return source_position(of, placement.height, frame.height, plane_height); };
+    const auto start = [&](int line) { return frame.planes[p] + static_cast<std::ptrdiff_t>(line) * frame.strides[p]; };
+    const SourcePosition y = position(row);
     const int weight = static_cast<int>(std::lround(y.weight * 256));
-    (p == 0 ? luma_ : chroma_)
-        .sample(upper, weight == 0 ? upper : upper + frame.strides[p], weight,
-                rows_.data() + static_cast<std::size_t>(p) * static_cast<std::size_t>(placement.width));
+    rows[static_cast<std::size_t>(p)] = {start(y.first), start(weight == 0 ? y.first : y.first + 1), weight,
+                                         start(position(std::min(row + 1, placement.height - 1)).first)};
   }
+  return rows;
+}
+
+/// Red, green and blue, or grey alone.
+ColourScales Letterbox::scales() const {
+  const std::size_t red = options_.is_bgr ? 2 : 0;
+  const auto channel = [&](std::size_t c) {
+    const float factor = 1 / options_.deviation[c];
+    return ChannelScale{factor, -options_.mean[c] * factor};
+  };
+  return {channel(options_.is_grey ? 0 : red), channel(1), channel(2 - red)};
+}
+
+bool Letterbox::fill_yuv_wide(const Frame& frame, Placement placement, Tensor& tensor) {
+  const bool is_stored = options_.type == DataType::float32 || options_.type == DataType::uint8;
+  if (level_ < KernelLevel::avx512 || options_.is_grey || !options_.is_channels_first || !is_stored) return false;
+  if (!colours_.prepare(frame.width, placement.width)) return false;
+  const int red = options_.is_bgr ? 2 : 0;
+  const ColourMatrix& matrix = frame.is_full_range ? kFull : kLimited;
+  const ColourScales scales = this->scales();
+  const auto convert = [&](auto* values) {
+    for (int row = 0; row < placement.height; ++row) {
+      const auto target = [&](int c) {
+        return values + place_in_tensor(options_, c, placement.top + row, placement.left);
+      };
+      colours_.convert(source_rows(frame, placement, row), matrix, scales, target(red), target(1), target(2 - red));
+    }
+  };
+  if (options_.type == DataType::uint8) {
+    convert(tensor.values<std::uint8_t>().data());
+  } else {
+    convert(tensor.values<float>().data());
+  }
+  return true;
 }
 
 void Letterbox::fill_yuv(const Frame& frame, Placement placement, Tensor& tensor) {
@@ -260,22 +287,23 @@ void Letterbox::fill_yuv(const Frame& frame, Placement placement, Tensor& tensor
   if (!is_direct) normal_.resize(3 * width);
   const int red = options_.is_bgr ? 2 : 0;
   const int blue = 2 - red;
-  const auto channel = [&](int c) {
-    const float factor = 1 / options_.deviation[static_cast<std::size_t>(c)];
-    return ChannelScale{factor, -options_.mean[static_cast<std::size_t>(c)] * factor};
-  };
   const ColourMatrix& matrix = frame.is_full_range ? kFull : kLimited;
+  const ColourScales scales = this->scales();
   for (int row = 0; row < placement.height; ++row) {
-    sample_rows(frame, placement, row);
+    const auto sources = source_rows(frame, placement, row);
+    for (std::size_t p = 0; p < static_cast<std::size_t>(channels_of(options_)); ++p) {
+      (p == 0 ? luma_ : chroma_)
+          .sample(sources[p].upper, sources[p].lower, sources[p].lower_weight, rows_.data() + p * width);
+    }
     const auto target = [&](int c) {
       if (!is_direct) return normal_.data() + static_cast<std::size_t>(c) * width;
       return tensor.values<float>().data() + place_in_tensor(options_, c, placement.top + row, placement.left);
     };
     if (options_.is_grey) {
-      convert_grey_row(rows_.data(), placement.width, matrix, channel(0), target(0));
+      convert_grey_row(rows_.data(), placement.width, matrix, scales.red, target(0));
     } else {
-      convert_row(rows_.data(), rows_.data() + width, rows_.data() + 2 * width, placement.width, matrix, channel(red),
-                  channel(1), channel(blue), target(red), target(1), target(blue));
+      convert_row(rows_.data(), rows_.data() + width, rows_.data() + 2 * width, placement.width, matrix, scales.red,
+                  scales.green, scales.blue, target(red), target(1), target(blue));
     }
     for (int c = 0; c < channels_of(options_) && !is_direct; ++c) {
       store(options_, target(c), placement.width, place_in_tensor(options_, c, placement.top + row, placement.left),
@@ -288,7 +316,7 @@ Result<Placement> Letterbox::fill(const Frame& frame, Tensor& tensor, bool is_pa
   if (frame.format != PixelFormat::yuv420) return letterbox_plain(frame, options_, tensor);
   VERGE_CHECK(check_letterbox(frame, options_, tensor));
   const Placement placement = place(frame.width, frame.height, options_);
-  fill_yuv(frame, placement, tensor);
+  if (!fill_yuv_wide(frame, placement, tensor)) fill_yuv(frame, placement, tensor);
   if (!is_padded || placement != placement_) fill_padding(options_, placement, tensor);
   placement_ = placement;
   return placement;

@@ -12,10 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/kernel.h"
 #include "base/result.h"
 #include "inference/tensor.h"
 #include "models/model_card.h"
 #include "pipeline/packet.h"
+#include "vision/picture/colour_rows.h"
 #include "vision/picture/row_sampler.h"
 
 namespace verge::vision {
@@ -51,7 +53,8 @@ inline double part_down(Placement placement, float y) {
 class Letterbox {
  public:
   /// options.type is float32, uint8 or int32.
-  explicit Letterbox(LetterboxOptions options);
+  /// level  at most kernel_level(); lower ones give nearly the same numbers, and are for tests
+  explicit Letterbox(LetterboxOptions options, KernelLevel level = kernel_level());
 
   /// is_padded  the tensor is as this letterbox left it last: padding that stays where it was is not written again
   /// Errors: invalid_argument for a picture without pixels, or a tensor of another type or shape than
@@ -60,11 +63,16 @@ class Letterbox {
   const LetterboxOptions& options() const { return options_; }
 
  private:
-  void sample_rows(const pipeline::Frame& frame, Placement placement, int row);
+  std::array<PlaneRow, 3> source_rows(const pipeline::Frame& frame, Placement placement, int row) const;
+  ColourScales scales() const;
+  /// False where ColourRows cannot do it.
+  bool fill_yuv_wide(const pipeline::Frame& frame, Placement placement, inference::Tensor& tensor);
   void fill_yuv(const pipeline::Frame& frame, Placement placement, inference::Tensor& tensor);
 
   LetterboxOptions options_;
+  KernelLevel level_;
   Placement placement_;  ///< Of the last picture.
+  ColourRows colours_;
   RowSampler luma_, chroma_;
   std::vector<float> rows_;    ///< Y, U, V of one output row.
   std::vector<float> normal_;  ///< The row's channels, when they cannot be written where they belong at once.

@@ -72,6 +72,34 @@ TEST(Letterbox, FastEqualsTheDefinition) {
   }
 }
 
+TEST(Letterbox, EveryLevelGivesTheSame) {
+  const struct {
+    const char* name;
+    int width, height, to_width, to_height;
+  } cases[] = {
+      {"three to one", 1920, 1080, 640, 640}, {"a network's usual side", 1920, 1080, 416, 416},
+      {"twelve to one", 1990, 90, 166, 32},   {"too strong for bytes side by side", 1990, 90, 100, 32},
+      {"larger", 131, 70, 300, 200},          {"as narrow as can be", 128, 64, 61, 61},
+      {"same size", 144, 96, 144, 96},        {"two to one", 641, 481, 320, 240},
+  };
+  for (const auto& c : cases) {
+    const auto frame = noisy_frame(c.width, c.height);
+    for (const auto type : {DataType::float32, DataType::uint8}) {
+      SCOPED_TRACE(fmt::format("{} {}", c.name, inference::name_of(type)));
+      LetterboxOptions options{c.to_width, c.to_height, true, {3, 2, 1}, {1.01F, 1.1F, 1.2F}, 90};
+      options.type = type;
+      auto plain = tensor_for(options);
+      ASSERT_TRUE(Letterbox(options, KernelLevel::plain).fill(*frame, plain));
+      for (const auto level : {KernelLevel::avx2, KernelLevel::avx512}) {
+        if (level > kernel_level()) continue;
+        auto fast = tensor_for(options);
+        ASSERT_TRUE(Letterbox(options, level).fill(*frame, fast));
+        EXPECT_LE(worst_difference(fast, plain), type == DataType::uint8 ? 1.0F : 0.01F) << static_cast<int>(level);
+      }
+    }
+  }
+}
+
 TEST(Letterbox, PaddingThatStaysIsNotWrittenAgain) {
   const LetterboxOptions options{32, 32, false, {0, 0, 0}, {1, 1, 1}, 20};
   Letterbox letterbox(options);

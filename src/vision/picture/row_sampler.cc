@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/kernel.h"
-
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -43,8 +41,6 @@ VERGE_KERNEL void sample_columns(const std::uint16_t* row, const std::int32_t* l
 }
 
 #if defined(__x86_64__)
-bool has_shuffles() { return has_avx2(); }
-
 VERGE_AVX2 inline __m128i load_16(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
 
 /// Eight columns of one row: 256 times the value.
@@ -75,8 +71,6 @@ VERGE_AVX2 void sample_with_shuffles(const std::uint8_t* upper, const std::uint8
     target += 8;
   }
 }
-#else
-bool has_shuffles() { return false; }
 #endif
 
 }  // namespace
@@ -108,7 +102,7 @@ void RowSampler::prepare(int plane_count, int picture_count, int target_count) {
 
 void RowSampler::prepare_groups() {
   groups_.clear();
-  if (!has_shuffles()) return;
+  if (level_ < KernelLevel::avx2) return;
   int widest = 0;
   for (std::size_t at = 0; at + kAtOnce <= left_.size(); at += kAtOnce) {
     widest = std::max(widest, left_[at + kAtOnce - 1] + 2 - left_[at]);

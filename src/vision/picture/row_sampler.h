@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/kernel.h"
+
 namespace verge::vision {
 
 /// Where the centre of a target pixel lies in a plane, limited to it.
@@ -21,6 +23,8 @@ SourcePosition source_position(int target_index, int target_count, int picture_c
 
 class RowSampler {
  public:
+  /// level  at most kernel_level()
+  explicit RowSampler(KernelLevel level = kernel_level()) : level_(level) {}
   /// For rows of `plane_count` bytes that become `target_count` values. Cheap when nothing has changed.
   void prepare(int plane_count, int picture_count, int target_count);
   /// upper, lower   rows of prepare's plane_count bytes
@@ -42,6 +46,7 @@ class RowSampler {
   void prepare_groups();
   int sample_groups(const std::uint8_t* upper, const std::uint8_t* lower, int lower_weight, float* target) const;
 
+  KernelLevel level_;
   int plane_count_ = 0, picture_count_ = 0, target_count_ = 0;
   std::vector<std::int32_t> left_, weight_;  ///< Per column: the left source byte, and the right one's weight of 256.
   std::vector<Group> groups_;                ///< None where plain code is used.
