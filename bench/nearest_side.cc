@@ -4,7 +4,7 @@
 //   verge-bench-nearest --bank FILE --queries FILE [--dimensions 384] [--threads 1]
 //
 // Commands on the standard input, each with how often all queries are asked; one JSON line answers each:
-//   exact N   the default: a first pass in 16-bit integers, on principal axes where they tell enough
+//   exact N   the default: a first pass in integers of 16 or 8 bits, on principal axes where they tell enough
 //   float N   a first pass in float32, on all coordinates
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -47,10 +47,14 @@ Status serve(const Settings& settings) {
   VERGE_TRY(const std::vector<float> rows, read_floats(settings.bank));
   VERGE_TRY(const std::vector<float> queries, read_floats(settings.queries));
   VERGE_TRY(const NearestBank exact, NearestBank::make(rows, settings.dimensions));
-  VERGE_TRY(const NearestBank floats,
-            NearestBank::make(rows, settings.dimensions, {training::FirstPass::float32, false, false}));
+  VERGE_TRY(
+      const NearestBank floats,
+      NearestBank::make(rows, settings.dimensions, {.first_pass = training::FirstPass::float32, .uses_axes = false}));
   std::vector<training::Neighbour> found(queries.size() / settings.dimensions);
-  std::cout << to_text(Json{{"ready", fmt::format("verge, {} numbers compared", exact.compared())}}) << std::endl;
+  std::cout << to_text(
+                   Json{{"ready", fmt::format("verge, {} numbers compared in {}", exact.compared(),
+                                              exact.first_pass() == training::FirstPass::int8 ? "8 bits" : "16 bits")}})
+            << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     std::string work;

@@ -52,6 +52,4 @@ inline KernelLevel kernel_level() {
 #endif
 }
 
-inline bool has_avx2() { return kernel_level() >= KernelLevel::avx2; }
-
 }  // namespace verge

@@ -22,18 +22,20 @@ constexpr std::size_t kTileRows = 16, kTileQueries = 6;
 constexpr std::size_t kQueriesPerTurn = 768;     ///< Bounds the packed queries; a multiple of kTileQueries.
 constexpr std::size_t kBlockBytes = 192 * 1024;  ///< Of the bank, stays in a core's own cache.
 constexpr double kIntegerLengthMax = 46'000;     ///< Its square is below 2^31.
-constexpr double kIntegerMax = 32'767;
+constexpr double kIntegerMax = 32'767, kByteMax = 127;
+constexpr int kByteZero = 128;  ///< What is added to a row's bytes.
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::size_t kAxesRowsMax = 2048, kTrialRowsMax = 4096, kTrials = 48;
 
 /// What the first pass does at once: six queries against sixteen rows.
 struct Tile {
-  const void* queries = nullptr;  ///< [steps, 6] numbers, or pairs of integers.
-  const void* rows = nullptr;     ///< [steps, 16] numbers, or pairs of integers.
+  const void* queries = nullptr;  ///< [steps, 6] numbers, pairs of integers or fours of bytes.
+  const void* rows = nullptr;     ///< [steps, 16] of the same.
   std::size_t steps = 0;
-  const float* squares = nullptr;  ///< [16]
-  const float* factors = nullptr;  ///< [6] of the products.
-  const float* limits = nullptr;   ///< [6]
+  const std::int32_t* starts = nullptr;  ///< [6] where sums of bytes begin.
+  const float* squares = nullptr;        ///< [16]
+  const float* factors = nullptr;        ///< [6] of the products.
+  const float* limits = nullptr;         ///< [6]
 };
 /// One bit per row whose square - factor * product is within the limit.
 using Masks = std::array<std::uint32_t, kTileQueries>;
@@ -75,6 +77,21 @@ VERGE_UNROLLED bool tile_of_integers_plain(const Tile& tile, Masks& masks) {
     for (std::size_t q = 0; q < kTileQueries; ++q) {
       for (std::size_t row = 0; row < kTileRows; ++row) {
         products[q][row] += queries[2 * q] * rows[2 * row] + queries[2 * q + 1] * rows[2 * row + 1];
+      }
+    }
+  }
+  return judge_plain(tile, products, masks);
+}
+
+VERGE_UNROLLED bool tile_of_bytes_plain(const Tile& tile, Masks& masks) {
+  const auto* queries = static_cast<const std::int8_t*>(tile.queries);
+  const auto* rows = static_cast<const std::uint8_t*>(tile.rows);
+  std::int32_t products[kTileQueries][kTileRows];
+  for (std::size_t q = 0; q < kTileQueries; ++q) std::fill_n(products[q], kTileRows, tile.starts[q]);
+  for (std::size_t step = 0; step < tile.steps; ++step, queries += 4 * kTileQueries, rows += 4 * kTileRows) {
+    for (std::size_t q = 0; q < kTileQueries; ++q) {
+      for (std::size_t row = 0; row < kTileRows; ++row) {
+        for (std::size_t i = 0; i < 4; ++i) products[q][row] += queries[4 * q + i] * rows[4 * row + i];
       }
     }
   }
@@ -137,16 +154,80 @@ VERGE_AVX2 VERGE_UNROLLED bool tile_of_integers_avx2(const Tile& tile, Masks& ma
   }
   return any != 0;
 }
+
+constexpr __mmask16 kEveryRow = 0xFFFF;
+
+VERGE_AVX512 inline std::uint32_t judge_avx512(__m512 products, const Tile& tile, std::size_t q) {
+  const __m512 bounds = _mm512_fnmadd_ps(_mm512_set1_ps(tile.factors[q]), products, _mm512_loadu_ps(tile.squares));
+  return _mm512_cmp_ps_mask(bounds, _mm512_set1_ps(tile.limits[q]), _CMP_LE_OQ);
+}
+
+VERGE_AVX512 VERGE_UNROLLED bool tile_of_floats_avx512(const Tile& tile, Masks& masks) {
+  const auto* queries = static_cast<const float*>(tile.queries);
+  const auto* rows = static_cast<const float*>(tile.rows);
+  __m512 sums[kTileQueries];
+#pragma GCC unroll 6
+  for (std::size_t q = 0; q < kTileQueries; ++q) sums[q] = _mm512_setzero_ps();
+  for (std::size_t step = 0; step < tile.steps; ++step, queries += kTileQueries, rows += kTileRows) {
+    const __m512 values = _mm512_loadu_ps(rows);
+#pragma GCC unroll 6
+    for (std::size_t q = 0; q < kTileQueries; ++q) {
+      sums[q] = _mm512_fmadd_ps(_mm512_set1_ps(queries[q]), values, sums[q]);
+    }
+  }
+  std::uint32_t any = 0;
+#pragma GCC unroll 6
+  for (std::size_t q = 0; q < kTileQueries; ++q) any |= masks[q] = judge_avx512(sums[q], tile, q);
+  return any != 0;
+}
+
+/// Pairs of 16-bit integers, or fours of bytes: one instruction multiplies and adds either.
+template <FirstPass Pass>
+VERGE_AVX512 inline __m512i add_products(__m512i sums, __m512i rows, __m512i queries) {
+  if constexpr (Pass == FirstPass::int8) return _mm512_dpbusd_epi32(sums, rows, queries);
+  return _mm512_dpwssd_epi32(sums, rows, queries);
+}
+
+template <FirstPass Pass>
+VERGE_AVX512 VERGE_UNROLLED bool tile_of_integers_avx512(const Tile& tile, Masks& masks) {
+  const auto* queries = static_cast<const std::int32_t*>(tile.queries);
+  const auto* rows = static_cast<const std::int32_t*>(tile.rows);
+  __m512i sums[kTileQueries];
+#pragma GCC unroll 6
+  for (std::size_t q = 0; q < kTileQueries; ++q) {
+    sums[q] = Pass == FirstPass::int8 ? _mm512_set1_epi32(tile.starts[q]) : _mm512_setzero_si512();
+  }
+  for (std::size_t step = 0; step < tile.steps; ++step, queries += kTileQueries, rows += kTileRows) {
+    const __m512i values = _mm512_loadu_si512(rows);
+#pragma GCC unroll 6
+    for (std::size_t q = 0; q < kTileQueries; ++q) {
+      sums[q] = add_products<Pass>(sums[q], values, _mm512_set1_epi32(queries[q]));
+    }
+  }
+  std::uint32_t any = 0;
+#pragma GCC unroll 6
+  for (std::size_t q = 0; q < kTileQueries; ++q) {
+    any |= masks[q] = judge_avx512(_mm512_maskz_cvtepi32_ps(kEveryRow, sums[q]), tile, q);
+  }
+  return any != 0;
+}
 #endif
 
 TileFunction tile_function(const NearestOptions& options) {
-  const bool is_integer = options.first_pass == FirstPass::int16;
+  const FirstPass pass = options.first_pass;
 #if defined(__x86_64__)
-  if (!options.is_plain && has_avx2()) {
-    return is_integer ? tile_of_integers_avx2 : tile_of_floats_avx2;
+  if (options.level >= KernelLevel::avx512) {
+    return pass == FirstPass::int8    ? tile_of_integers_avx512<FirstPass::int8>
+           : pass == FirstPass::int16 ? tile_of_integers_avx512<FirstPass::int16>
+                                      : tile_of_floats_avx512;
+  }
+  if (options.level >= KernelLevel::avx2 && pass != FirstPass::int8) {
+    return pass == FirstPass::int16 ? tile_of_integers_avx2 : tile_of_floats_avx2;
   }
 #endif
-  return is_integer ? tile_of_integers_plain : tile_of_floats_plain;
+  return pass == FirstPass::int8    ? tile_of_bytes_plain
+         : pass == FirstPass::int16 ? tile_of_integers_plain
+                                    : tile_of_floats_plain;
 }
 
 /// Keeps the nearest ones of a query sorted.
@@ -190,20 +271,23 @@ struct Rounded {
   double length = 0;  ///< Of the rounded vector, in the values' unit.
 };
 
-double unit_for(const float* values, std::size_t count) {
+/// pass  int16 or int8
+double unit_for(const float* values, std::size_t count, FirstPass pass) {
   float largest = 0;
   for (std::size_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(values[i]));
-  const double unit = std::max(std::sqrt(square_of(values, count)) / kIntegerLengthMax, largest / kIntegerMax);
+  const double unit = pass == FirstPass::int8
+                          ? largest / kByteMax
+                          : std::max(std::sqrt(square_of(values, count)) / kIntegerLengthMax, largest / kIntegerMax);
   return std::max(unit, 1e-30);
 }
 
-/// target(i) receives the i-th integer.
+/// target(i, integer) receives the i-th integer.
 template <class Target>
 Rounded round_vector(const float* values, std::size_t count, double unit, const Target& target) {
   double error = 0, length = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const double rounded = std::nearbyint(values[i] / unit);
-    target(i) = static_cast<std::int16_t>(rounded);
+    target(i, static_cast<int>(rounded));
     error += (values[i] - rounded * unit) * (values[i] - rounded * unit);
     length += rounded * rounded;
   }
@@ -251,7 +335,7 @@ Result<NearestBank> NearestBank::make(std::vector<float> rows, std::size_t dimen
   std::vector<double> sums(dimensions);
   for (std::size_t i = 0; i < bank.rows_.size(); ++i) sums[i % dimensions] += bank.rows_[i];
   for (const double sum : sums) bank.mean_.push_back(static_cast<float>(sum / static_cast<double>(bank.count())));
-  if (options.uses_axes && dimensions >= 32 && bank.count() >= 64) bank.choose_axes();
+  bank.choose();
   bank.pack();
   return bank;
 }
@@ -259,7 +343,9 @@ Result<NearestBank> NearestBank::make(std::vector<float> rows, std::size_t dimen
 std::vector<float> NearestBank::lengthened(std::span<const float> vectors, std::vector<float>* lengths) const {
   const std::size_t count = vectors.size() / dimensions_;
   FloatRows centred(static_cast<Eigen::Index>(count), static_cast<Eigen::Index>(dimensions_));
-  for (std::size_t i = 0; i < vectors.size(); ++i) centred.data()[i] = vectors[i] - mean_[i % dimensions_];
+  for (std::size_t at = 0; at < vectors.size(); at += dimensions_) {
+    for (std::size_t i = 0; i < dimensions_; ++i) centred.data()[at + i] = vectors[at + i] - mean_[i];
+  }
   lengths->resize(count);
   std::vector<float> result(count * compared_);
   if (axes_.empty()) std::copy_n(centred.data(), vectors.size(), result.data());
@@ -280,8 +366,70 @@ std::vector<float> NearestBank::lengthened(std::span<const float> vectors, std::
   return result;
 }
 
-/// Tries on some of the bank's own rows how many others each number of axes would let through.
-void NearestBank::choose_axes() {
+/// Some of the bank's rows, and for a few of them how far away the nearest other one is.
+struct NearestBank::Trial {
+  std::vector<float> rows;
+  std::size_t row_count = 0;
+  std::vector<std::size_t> asked;
+  std::vector<float> nearest;
+
+  Trial(const std::vector<float>& bank, std::size_t count, std::size_t dimensions)
+      : row_count(std::min(count, kTrialRowsMax)) {
+    for (std::size_t i = 0; i < row_count; ++i) {
+      const float* row = bank.data() + i * count / row_count * dimensions;
+      rows.insert(rows.end(), row, row + dimensions);
+    }
+    const std::size_t trials = std::min(kTrials, row_count);
+    for (std::size_t trial = 0; trial < trials; ++trial) {
+      const std::size_t self = trial * row_count / trials;
+      float least = kInfinity;
+      for (std::size_t row = 0; row < row_count; ++row) {
+        if (row == self) continue;
+        least = std::min(least, squared_distance(&rows[self * dimensions], &rows[row * dimensions], dimensions));
+      }
+      asked.push_back(self);
+      nearest.push_back(least);
+    }
+  }
+};
+
+/// Work per row of the bank with the axes that are set, in products of 16 bits: those of the first pass, its end, and
+/// the rows it lets through.
+double NearestBank::work_of(const Trial& trial, FirstPass first_pass) const {
+  constexpr double kEnd = 8, kPassed = 8;
+  std::vector<float> lengths;
+  const std::vector<float> vectors = lengthened(trial.rows, &lengths);
+  const float length_max = *std::max_element(lengths.begin(), lengths.end());
+  double error = 0;  // What 8 bits take away from any of them.
+  if (first_pass == FirstPass::int8) {
+    double unit = 0;
+    for (std::size_t row = 0; row < trial.row_count; ++row) {
+      unit = std::max(unit, unit_for(&vectors[row * compared_], compared_, first_pass));
+    }
+    for (std::size_t row = 0; row < trial.row_count; ++row) {
+      error = std::max(error, round_vector(&vectors[row * compared_], compared_, unit, [](std::size_t, int) {}).error);
+    }
+  }
+  std::size_t passed = 0;
+  for (std::size_t i = 0; i < trial.asked.size(); ++i) {
+    const float* self = &vectors[trial.asked[i] * compared_];
+    const double margin = 2 * error * static_cast<double>(lengths[trial.asked[i]] + length_max);
+    for (std::size_t row = 0; row < trial.row_count; ++row) {
+      // The longest part left out and the axes: the distance of the lengthened vectors is the bound.
+      passed +=
+          static_cast<std::size_t>(static_cast<double>(squared_distance(self, &vectors[row * compared_], compared_)) <=
+                                   static_cast<double>(trial.nearest[i]) + margin);
+    }
+  }
+  const double share = static_cast<double>(passed) / static_cast<double>(trial.asked.size() * trial.row_count);
+  const auto whole = static_cast<double>(dimensions_), numbers = static_cast<double>(compared_);
+  const double axes = axes_.empty() ? 0 : numbers - 1;
+  return numbers / (first_pass == FirstPass::int8 ? 2 : 1) + kEnd +
+         whole * (share * kPassed + axes / static_cast<double>(count()));
+}
+
+/// All axes, the strongest first, [dimensions, dimensions]; empty when they cannot be found.
+std::vector<float> NearestBank::principal_axes() const {
   const auto d = static_cast<Eigen::Index>(dimensions_);
   const std::size_t used = std::min(count(), kAxesRowsMax);
   Eigen::MatrixXd sample(static_cast<Eigen::Index>(used), d);
@@ -292,55 +440,42 @@ void NearestBank::choose_axes() {
   }
   const Eigen::MatrixXd spread = sample.transpose() * sample;
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(spread);
-  if (solver.info() != Eigen::Success) return;
-  std::vector<float> vectors(dimensions_ * dimensions_);  // The strongest axis first.
+  if (solver.info() != Eigen::Success) return {};
+  std::vector<float> vectors(dimensions_ * dimensions_);
   for (Eigen::Index axis = 0; axis < d; ++axis) {
     for (Eigen::Index j = 0; j < d; ++j) {
       vectors[static_cast<std::size_t>(axis * d + j)] = static_cast<float>(solver.eigenvectors()(j, d - 1 - axis));
     }
   }
-  const std::size_t trial_rows = std::min(count(), kTrialRowsMax);
-  std::vector<float> subset;
-  for (std::size_t i = 0; i < trial_rows; ++i) {
-    const float* row = rows_.data() + i * count() / trial_rows * dimensions_;
-    subset.insert(subset.end(), row, row + dimensions_);
-  }
-  const std::size_t trials = std::min(kTrials, trial_rows);
-  std::vector<float> nearest(trials, kInfinity);
-  for (std::size_t trial = 0; trial < trials; ++trial) {
-    const std::size_t self = trial * trial_rows / trials;
-    for (std::size_t row = 0; row < trial_rows; ++row) {
-      if (row == self) continue;
-      nearest[trial] = std::min(nearest[trial],
-                                squared_distance(&subset[self * dimensions_], &subset[row * dimensions_], dimensions_));
-    }
-  }
-  // Work per row of the bank, in products: those of the first pass, its end, and the rows it lets through.
-  const auto whole = static_cast<double>(dimensions_);
-  constexpr double kEnd = 8, kPassed = 8;
-  double best = 0.9 * (whole + kEnd);
+  return vectors;
+}
+
+/// Tries on some of the bank's own rows what each first pass on each number of axes would cost.
+void NearestBank::choose() {
+  const bool is_tried = count() >= 64;
+  const bool is_open = options_.first_pass == FirstPass::chosen;
+  if (is_open) options_.first_pass = FirstPass::int16;
+  std::vector<FirstPass> passes{options_.first_pass};
+  if (is_open && is_tried && options_.level >= KernelLevel::avx512) passes.push_back(FirstPass::int8);
+  const bool uses_axes = options_.uses_axes && dimensions_ >= 32 && is_tried;
+  if (!uses_axes && passes.size() == 1) return;
+  const Trial trial(rows_, count(), dimensions_);
+  double best = kInfinity;
   std::size_t best_axes = 0;
-  for (std::size_t axes = 16; 2 * axes <= dimensions_ + dimensions_ / 2; axes *= 2) {
-    set_axes(vectors, axes);
-    std::vector<float> lengths;
-    const std::vector<float> vectors_of_rows = lengthened(subset, &lengths);
-    std::size_t passed = 0;
-    for (std::size_t trial = 0; trial < trials; ++trial) {
-      const std::size_t self = trial * trial_rows / trials;
-      for (std::size_t row = 0; row < trial_rows; ++row) {
-        // The longest part left out and the axes: the distance of the lengthened vectors is the bound.
-        passed +=
-            static_cast<std::size_t>(squared_distance(&vectors_of_rows[self * compared_],
-                                                      &vectors_of_rows[row * compared_], compared_) <= nearest[trial]);
-      }
-    }
-    const double share = static_cast<double>(passed) / static_cast<double>(trials * trial_rows);
-    const double work = static_cast<double>(axes + 1) + kEnd +
-                        whole * (share * kPassed + static_cast<double>(axes) / static_cast<double>(count()));
-    if (work < best) {
+  const auto look = [&](std::size_t axes, double handicap) {
+    for (const FirstPass pass : passes) {
+      const double work = work_of(trial, pass) * handicap;
+      if (work >= best) continue;
       best = work;
       best_axes = axes;
+      options_.first_pass = pass;
     }
+  };
+  look(0, 0.9);  // Axes must be worth it.
+  const std::vector<float> vectors = uses_axes ? principal_axes() : std::vector<float>{};
+  for (std::size_t axes = 16; !vectors.empty() && 2 * axes <= dimensions_ + dimensions_ / 2; axes *= 2) {
+    set_axes(vectors, axes);
+    look(axes, 1);
   }
   if (best_axes > 0) {
     set_axes(vectors, best_axes);
@@ -355,35 +490,54 @@ void NearestBank::set_axes(const std::vector<float>& vectors, std::size_t count)
   compared_ = count + 1;
 }
 
+std::size_t NearestBank::numbers_per_step() const {
+  switch (options_.first_pass) {
+    case FirstPass::int8:
+      return 4;
+    case FirstPass::int16:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
 void NearestBank::pack() {
-  const bool is_integer = options_.first_pass == FirstPass::int16;
   std::vector<float> lengths;
   const std::vector<float> vectors = lengthened(rows_, &lengths);
   const std::size_t tiles = (count() + kTileRows - 1) / kTileRows;
-  steps_ = is_integer ? (compared_ + 1) / 2 : compared_;
+  steps_ = (compared_ + numbers_per_step() - 1) / numbers_per_step();
   squares_.assign(tiles * kTileRows, kInfinity);
   for (std::size_t row = 0; row < count(); ++row) {
     squares_[row] = lengths[row] * lengths[row];
     length_max_ = std::max(length_max_, lengths[row]);
   }
-  if (!is_integer) {
-    packed_floats_.assign(tiles * steps_ * kTileRows, 0);
-    for (std::size_t row = 0; row < count(); ++row) {
-      float* target = packed_floats_.data() + row / kTileRows * steps_ * kTileRows + row % kTileRows;
-      for (std::size_t i = 0; i < compared_; ++i) target[i * kTileRows] = vectors[row * compared_ + i];
-    }
-    return;
+  if (options_.first_pass != FirstPass::float32) return pack_integers(vectors);
+  packed_floats_.assign(tiles * steps_ * kTileRows, 0);
+  for (std::size_t row = 0; row < count(); ++row) {
+    float* target = packed_floats_.data() + row / kTileRows * steps_ * kTileRows + row % kTileRows;
+    for (std::size_t i = 0; i < compared_; ++i) target[i * kTileRows] = vectors[row * compared_ + i];
   }
+}
+
+void NearestBank::pack_integers(const std::vector<float>& vectors) {
+  const bool is_bytes = options_.first_pass == FirstPass::int8;
   double unit = 0;
-  for (std::size_t row = 0; row < count(); ++row) unit = std::max(unit, unit_for(&vectors[row * compared_], compared_));
+  for (std::size_t row = 0; row < count(); ++row) {
+    unit = std::max(unit, unit_for(&vectors[row * compared_], compared_, options_.first_pass));
+  }
   unit_ = static_cast<float>(unit * (1 + 1e-6));
-  packed_.assign(tiles * steps_ * kTileRows * 2, 0);
+  const std::size_t numbers = squares_.size() * steps_ * numbers_per_step();
+  if (is_bytes) packed_bytes_.assign(numbers, kByteZero);
+  if (!is_bytes) packed_.assign(numbers, 0);
   double rounded_max = 0, error_max = 0;
   for (std::size_t row = 0; row < count(); ++row) {
-    std::int16_t* target = packed_.data() + (row / kTileRows * steps_ * kTileRows + row % kTileRows) * 2;
-    const Rounded rounded =
-        round_vector(&vectors[row * compared_], compared_, unit_,
-                     [&](std::size_t i) -> std::int16_t& { return target[i / 2 * kTileRows * 2 + i % 2]; });
+    const std::size_t place = row / kTileRows * steps_ * kTileRows + row % kTileRows, step = numbers_per_step();
+    const auto put = [&](std::size_t i, int number) {
+      const std::size_t at = (place + i / step * kTileRows) * step + i % step;
+      if (is_bytes) packed_bytes_[at] = static_cast<std::uint8_t>(number + kByteZero);
+      if (!is_bytes) packed_[at] = static_cast<std::int16_t>(number);
+    };
+    const Rounded rounded = round_vector(&vectors[row * compared_], compared_, unit_, put);
     rounded_max = std::max(rounded_max, rounded.length);
     error_max = std::max(error_max, rounded.error);
   }
@@ -392,15 +546,16 @@ void NearestBank::pack() {
 }
 
 std::size_t NearestBank::find_some(std::span<const float> queries, int neighbours, std::span<Neighbour> found) const {
-  const bool is_integer = options_.first_pass == FirstPass::int16;
+  const FirstPass pass = options_.first_pass;
   const TileFunction compare = tile_function(options_);
   const std::size_t queries_count = queries.size() / dimensions_;
   const std::size_t groups = (queries_count + kTileQueries - 1) / kTileQueries;
   std::vector<float> lengths;
   const std::vector<float> vectors = lengthened(queries, &lengths);
-  const std::size_t step_bytes = sizeof(float);  // Of one number, or of a pair of integers.
+  constexpr std::size_t step_bytes = sizeof(float);  // Of one number, two integers or four bytes.
   std::vector<unsigned char> packed(groups * kTileQueries * steps_ * step_bytes);
   std::vector<float> factors(groups * kTileQueries, 2.0F), limits(groups * kTileQueries, -kInfinity);
+  std::vector<std::int32_t> starts(groups * kTileQueries, 0);
   std::vector<double> margins(queries_count);  // What a bound may be too large by, less |q|^2.
   std::vector<NearestList> lists;
   std::size_t measured = 0;
@@ -411,11 +566,18 @@ std::size_t NearestBank::find_some(std::span<const float> queries, int neighbour
     const float* vector = &vectors[query * compared_];
     const double length = lengths[query], reach = length + length_max_;
     margins[query] = doubt * reach * reach - length * length;
-    if (is_integer) {
-      const auto place = [&](std::size_t i) -> std::int16_t& {
-        return reinterpret_cast<std::int16_t*>(target + i / 2 * kTileQueries * step_bytes)[i % 2];
+    if (pass != FirstPass::float32) {
+      const auto put = [&](std::size_t i, int number) {
+        if (pass == FirstPass::int8) {
+          reinterpret_cast<std::int8_t*>(target + i / 4 * kTileQueries * step_bytes)[i % 4] =
+              static_cast<std::int8_t>(number);
+          starts[query] -= kByteZero * number;
+        } else {
+          reinterpret_cast<std::int16_t*>(target + i / 2 * kTileQueries * step_bytes)[i % 2] =
+              static_cast<std::int16_t>(number);
+        }
       };
-      const Rounded rounded = round_vector(vector, compared_, unit_for(vector, compared_), place);
+      const Rounded rounded = round_vector(vector, compared_, unit_for(vector, compared_, pass), put);
       factors[query] = static_cast<float>(2 * rounded.unit * unit_);
       margins[query] += 2 * (rounded.error * rounded_max_ + length * error_max_) * (1 + 1e-6);
     } else {
@@ -436,8 +598,9 @@ std::size_t NearestBank::find_some(std::span<const float> queries, int neighbour
   const std::size_t tiles = squares_.size() / kTileRows;
   const std::size_t tile_bytes = steps_ * kTileRows * step_bytes;
   const std::size_t block_tiles = std::max<std::size_t>(1, kBlockBytes / tile_bytes);
-  const auto* bank = is_integer ? reinterpret_cast<const unsigned char*>(packed_.data())
-                                : reinterpret_cast<const unsigned char*>(packed_floats_.data());
+  const auto* bank = pass == FirstPass::int8    ? packed_bytes_.data()
+                     : pass == FirstPass::int16 ? reinterpret_cast<const unsigned char*>(packed_.data())
+                                                : reinterpret_cast<const unsigned char*>(packed_floats_.data());
   Masks masks{};
   for (std::size_t block = 0; block < tiles; block += block_tiles) {
     const std::size_t block_end = std::min(tiles, block + block_tiles);
@@ -455,6 +618,7 @@ std::size_t NearestBank::find_some(std::span<const float> queries, int neighbour
         const Tile work{packed.data() + first * steps_ * step_bytes,
                         bank + tile * tile_bytes,
                         steps_,
+                        &starts[first],
                         &squares_[tile * kTileRows],
                         &factors[first],
                         &limits[first]};

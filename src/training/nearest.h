@@ -1,8 +1,9 @@
 // training/nearest.h -- exact nearest neighbours of many vectors in a bank of vectors, without a table of all
 // distances.
 //
-// A first pass compares everything by a bound that costs little: products of 16-bit integers (or float32), on the
-// bank's principal axes only where those tell enough. Only rows whose bound does not exceed the best distance known
+// A first pass compares everything by a bound that costs little: products of 16-bit integers (of 8 bits where the
+// processor multiplies four at once and they tell enough; or float32), on the bank's principal axes only where those
+// tell enough. Only rows whose bound does not exceed the best distance known
 // so far are measured exactly, so the answer is the one that measuring all of them would give, to the bit.
 //
 // Let q, b be centred by the bank's mean and P the chosen axes (orthonormal columns). With r = |x - P P'x|,
@@ -10,10 +11,10 @@
 // u = [P'q, r_q], w = [P'b, r_b], which have the lengths of q and b. So  |q-b|^2 >= |q|^2 + |b|^2 - 2 u.w.
 // Rounding to integers, u = U + e, w = W + f, changes the product by at most |e| max|W| + |u| max|f|, which is known
 // per query and added to the limit, as are the roundings of float32 ((d + 16) 2^-22 (|q| + max|b|)^2). Integers are
-// scaled so that |U| |W| < 2^31: no partial sum overflows, again by Cauchy-Schwarz.
-// Source: bounds as in filter-and-refine search (Seidl and Kriegel 1998, "Optimal multi-step k-nearest neighbor
-// search"); register blocking as in Goto and van de Geijn 2008.
-// Threads: a bank never changes; find() may be called from several threads at once.
+// scaled so that |U| |W| < 2^31: no partial sum overflows, again by Cauchy-Schwarz. Those of 8 bits cannot overflow:
+// rows are stored as W + 128, and sums begin with -128 times the sum of U. Source: bounds as in filter-and-refine
+// search (Seidl and Kriegel 1998, "Optimal multi-step k-nearest neighbor search"); register blocking as in Goto and van
+// de Geijn 2008. Threads: a bank never changes; find() may be called from several threads at once.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,7 @@
 #include <span>
 #include <vector>
 
+#include "base/kernel.h"
 #include "base/result.h"
 
 namespace verge::training {
@@ -31,14 +33,19 @@ struct Neighbour {
   bool operator==(const Neighbour&) const = default;
 };
 
-enum class FirstPass : std::uint8_t { int16, float32 };
+enum class FirstPass : std::uint8_t {
+  chosen,  ///< int8 where it is expected to take less time, else int16.
+  int16,
+  int8,
+  float32
+};
 
 struct NearestOptions {
-  FirstPass first_pass = FirstPass::int16;
+  FirstPass first_pass = FirstPass::chosen;
   /// Looks for principal axes that are worth it. Costs the eigenvectors of [dimensions, dimensions] once.
   bool uses_axes = true;
-  /// Without the processor's special instructions, for tests.
-  bool is_plain = false;
+  /// At most kernel_level(); the answers are the same at each.
+  KernelLevel level = kernel_level();
 };
 
 /// The squared distance as find() measures it: differences first, sums in 16 lanes.
@@ -67,28 +74,35 @@ class NearestBank {
   std::size_t dimensions() const { return dimensions_; }
   /// Numbers per vector in the first pass, before padding: dimensions() when no axes are used.
   std::size_t compared() const { return compared_; }
+  /// Never FirstPass::chosen.
+  FirstPass first_pass() const { return options_.first_pass; }
   const std::vector<float>& rows() const { return rows_; }
 
  private:
-  struct Packed;
+  struct Trial;
   NearestBank() = default;
   void pack();
-  void choose_axes();
+  void pack_integers(const std::vector<float>& vectors);
+  void choose();
+  std::vector<float> principal_axes() const;
+  double work_of(const Trial& trial, FirstPass first_pass) const;
+  std::size_t numbers_per_step() const;
   void set_axes(const std::vector<float>& vectors, std::size_t count);
   std::vector<float> lengthened(std::span<const float> vectors, std::vector<float>* lengths) const;
   std::size_t find_some(std::span<const float> queries, int neighbours, std::span<Neighbour> found) const;
 
   NearestOptions options_;
   std::size_t dimensions_ = 1, compared_ = 1, steps_ = 1;
-  std::vector<float> rows_;                ///< [m, dimensions], as given.
-  std::vector<float> mean_;                ///< [dimensions]
-  std::vector<float> axes_;                ///< [compared - 1, dimensions]; empty: the coordinates themselves.
-  std::vector<float> squares_;             ///< Per row, |b|^2 centred; infinite in the padding.
-  std::vector<float> packed_floats_;       ///< [tiles, steps, 16]
-  std::vector<std::int16_t> packed_;       ///< [tiles, steps, 16, 2]
-  float length_max_ = 0;                   ///< max |b|
-  float unit_ = 1;                         ///< Value of one integer step.
-  float rounded_max_ = 0, error_max_ = 0;  ///< max |W| and max |f|
+  std::vector<float> rows_;                 ///< [m, dimensions], as given.
+  std::vector<float> mean_;                 ///< [dimensions]
+  std::vector<float> axes_;                 ///< [compared - 1, dimensions]; empty: the coordinates themselves.
+  std::vector<float> squares_;              ///< Per row, |b|^2 centred; infinite in the padding.
+  std::vector<float> packed_floats_;        ///< [tiles, steps, 16]
+  std::vector<std::int16_t> packed_;        ///< [tiles, steps, 16, 2]
+  std::vector<std::uint8_t> packed_bytes_;  ///< [tiles, steps, 16, 4], each 128 more
+  float length_max_ = 0;                    ///< max |b|
+  float unit_ = 1;                          ///< Value of one integer step.
+  float rounded_max_ = 0, error_max_ = 0;   ///< max |W| and max |f|
 };
 
 }  // namespace verge::training

@@ -57,15 +57,16 @@ TEST_P(EveryWay, GivesWhatMeasuringAllWouldToTheBit) {
   const auto queries = cloud(data.queries, data.dimensions, data.noise, data.offset, 2);
   const auto wanted = measure_all(queries, rows, data.dimensions, static_cast<std::size_t>(data.neighbours));
   std::vector<Neighbour> found(wanted.size());
-  for (const FirstPass pass : {FirstPass::int16, FirstPass::float32}) {
+  for (const FirstPass pass : {FirstPass::chosen, FirstPass::int16, FirstPass::int8, FirstPass::float32}) {
     for (const bool uses_axes : {true, false}) {
-      for (const bool is_plain : {true, false}) {
-        auto bank = NearestBank::make(rows, data.dimensions, {pass, uses_axes, is_plain});
+      for (const KernelLevel level : {KernelLevel::plain, KernelLevel::avx2, KernelLevel::avx512}) {
+        if (level > kernel_level()) continue;
+        auto bank = NearestBank::make(rows, data.dimensions, {pass, uses_axes, level});
         ASSERT_TRUE(bank) << bank.error().message;
         for (const int threads : {1, 3}) {
           ASSERT_TRUE(bank->find(queries, data.neighbours, threads, found));
-          EXPECT_EQ(found, wanted) << "pass " << static_cast<int>(pass) << ", axes " << uses_axes << ", plain "
-                                   << is_plain;
+          EXPECT_EQ(found, wanted) << "pass " << static_cast<int>(pass) << ", axes " << uses_axes << ", level "
+                                   << static_cast<int>(level);
         }
       }
     }
@@ -90,6 +91,16 @@ TEST(NearestBank, LooksAtPrincipalAxesOnlyWhereTheyTellEnough) {
   const auto noise = NearestBank::make(cloud(500, 128, 50, 0, 1), 128);
   ASSERT_TRUE(noise);
   EXPECT_EQ(noise->compared(), 128U);
+}
+
+TEST(NearestBank, TakesBytesOnlyWhereTheyTellEnough) {
+  const auto noise = NearestBank::make(cloud(500, 128, 50, 0, 1), 128);
+  ASSERT_TRUE(noise);
+  EXPECT_EQ(noise->first_pass(), kernel_level() == KernelLevel::avx512 ? FirstPass::int8 : FirstPass::int16);
+  // A strong direction makes steps of 8 bits longer than what tells neighbours apart.
+  const auto structured = NearestBank::make(cloud(500, 128, 0.02F, 0, 1), 128);
+  ASSERT_TRUE(structured);
+  EXPECT_EQ(structured->first_pass(), FirstPass::int16);
 }
 
 TEST(NearestBank, EqualRowsAreFoundInTheirOrder) {
