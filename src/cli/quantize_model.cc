@@ -166,7 +166,9 @@ class Search {
   }
 
   Result<models::OnnxModel> make(const std::vector<std::string>& floats) const {
-    return models::quantize(model_, ranges_, {.keep_float = {floats.begin(), floats.end()}, .moments = &moments_});
+    return models::quantize(
+        model_, ranges_,
+        {.weight_bits = request_.weight_bits, .keep_float = {floats.begin(), floats.end()}, .moments = &moments_});
   }
 
   Result<std::unique_ptr<vision::PictureModel>> picture_model_of(const models::OnnxModel& model) const {
@@ -234,7 +236,8 @@ Status write(const QuantizeRequest& request, const QuantizeOutcome& outcome, mod
   card.metrics["quantised"] = {{"judged", outcome.judged.pictures},
                                {"found_again", outcome.judged.found_share()},
                                {"precision", outcome.judged.precision()},
-                               {"float_layers", outcome.float_layers.size()}};
+                               {"float_layers", outcome.float_layers.size()},
+                               {"weight_bits", outcome.weight_bits}};
   VERGE_CHECK(write_file(request.target / card.file, bytes));
   return write_file(request.target / "card.json", to_pretty_text(models::to_json(card)) + "\n");
 }
@@ -252,6 +255,7 @@ Json to_json(const QuantizeOutcome& outcome) {
           {"float_cpu_ms", outcome.judged.whole_cpu_ms},
           {"small_cpu_ms", outcome.judged.small_cpu_ms},
           {"layers", outcome.layers},
+          {"weight_bits", outcome.weight_bits},
           {"float_layers", outcome.float_layers},
           {"float_bytes", outcome.whole_bytes},
           {"small_bytes", outcome.small_bytes}};
@@ -279,6 +283,7 @@ Result<QuantizeOutcome> quantize_model(const QuantizeRequest& request,
   VERGE_TRY(outcome.judged, compare(whole, small, hands.judging, request.read));
   outcome.float_layers = std::move(found.float_layers);
   outcome.layers = found.layers;
+  outcome.weight_bits = request.weight_bits;
   std::error_code problem;
   outcome.whole_bytes = std::filesystem::file_size(request.source / card.file, problem);
   outcome.small_bytes = bytes.size();

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "cli/agreement.h"
 #include "connectors/camera/picture_folder.h"
+#include "models/quantize.h"
 
 namespace verge::cli {
 
@@ -24,6 +25,7 @@ struct QuantizeRequest {
   std::filesystem::path target;    ///< New model folder: model.onnx, card.json.
   double agree_min = 0.98;         ///< Of the float32 model's answers the small one must find, 0..1.
   double precision_min = 0.94;     ///< Of the small model's answers the float32 one must have given, 0..1.
+  int weight_bits = models::fast_weight_bits();  ///< 7 or 8; the device that runs the model counts, not this one.
   PictureReader read = connectors::read_picture_file;
 };
 
@@ -32,6 +34,7 @@ struct QuantizeOutcome {
   Agreement judged;                        ///< On the pictures that nothing else was done with.
   std::vector<std::string> float_layers;   ///< Outputs of the convolutions that stayed float32.
   std::size_t layers = 0;                  ///< Convolutions that could be in 8 bits.
+  int weight_bits = 0;
   std::uintmax_t whole_bytes = 0, small_bytes = 0;
 };
 Json to_json(const QuantizeOutcome& outcome);

@@ -106,6 +106,7 @@ TEST_F(QuantizeModelTest, WhatCannotBeInEightBitsStaysFloatTheEndsOfTheNetworkFi
   ASSERT_TRUE(opened) << opened.error().message;
   EXPECT_EQ(opened->card.name, "splitter-int8");
   EXPECT_EQ(opened->card.metrics["quantised"]["float_layers"], 2);
+  EXPECT_EQ(opened->card.metrics["quantised"]["weight_bits"], models::fast_weight_bits());
 }
 
 TEST_F(QuantizeModelTest, WhatCannotAgreeIsNotWritten) {
@@ -129,6 +130,8 @@ TEST_F(QuantizeModelTest, RefusesWhatCannotBeDone) {
   request_.agree_min = 1.5;
   EXPECT_THAT(run().error().message, HasSubstr("a share of 1.5; give 0 to 1"));
   request_.agree_min = 0.98;
+  request_.weight_bits = 5;
+  EXPECT_THAT(run().error().message, HasSubstr("5 bits; give 7 or 8"));
   for (int i = 4; i < 24; ++i) std::filesystem::remove(request_.pictures / fmt_name(i));
   EXPECT_THAT(run().error().message, HasSubstr("it has 4 pictures; at least 8"));
 }

@@ -10,6 +10,7 @@
 #include <onnxruntime_cxx_api.h>
 
 #include "base/crypto.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "inference/library_places.h"
 #include "inference/session.h"
@@ -226,6 +227,9 @@ Ort::SessionOptions options_of(const SessionOptions& options) {
   result.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
   result.AddConfigEntry("session.intra_op.allow_spinning", "0");
   result.AddConfigEntry("session.inter_op.allow_spinning", "0");
+  // 8-bit weights that would overflow on this processor are computed another way, slower and right. The library would
+  // do so with VNNI as well, for nothing.
+  if (kernel_level() < KernelLevel::avx512) result.AddConfigEntry("session.x64quantprecision", "1");
   return result;
 }
 

@@ -55,9 +55,12 @@ class Calibrator {
   ValueRanges ranges_;
 };
 
+/// 8 where this processor adds products of bytes exactly at full speed (VNNI on x86-64; ARM), else 7: there pairs of
+/// products of 8 bits overflow their 16-bit sums, and engines take a slower way around that.
+int fast_weight_bits();
+
 struct QuantizeOptions {
-  /// 7 or 8. With 8, x86-64 processors without VNNI give wrong numbers: pairs of products overflow their 16-bit sums.
-  int weight_bits = 7;
+  int weight_bits = 7;  ///< 7 or 8, see fast_weight_bits().
   /// Convolutions that stay float32, by the name of their output.
   std::set<std::string> keep_float{};
   /// How the weights are rounded with regard to what they meet (weight_rounding.h); null: to the nearest.
