@@ -1,4 +1,5 @@
-// vision/picture/colour_rows.h -- rows of a resized YUV picture as rows of red, green and blue, without leaving the registers.
+// vision/picture/colour_rows.h -- rows of a resized YUV picture as rows of red, green and blue, without leaving the
+// registers.
 //
 // Sixteen neighbouring columns of the target lie within one to three runs of 64 source bytes. One permutation of bytes
 // for each run brings their pairs together (AVX-512 VBMI); the pairs are blended across and down, become colours, and
