@@ -236,7 +236,7 @@ def make_small_model(options, model, film, folder):
                         "-q:v", "1", "-pix_fmt", "yuvj420p", pictures / "%04d.jpg"], check=True)
     shutil.rmtree(small, ignore_errors=True)
     quantized = subprocess.run([options.bin / "verge", "model", "quantize", model, "--calibration", pictures, "--out", small,
-                                "--agree", str(AGREE_MIN), "--weight-bits", "7", "-o", "json"], stdout=subprocess.PIPE, text=True)
+                                "--agree", str(AGREE_MIN), "-o", "json"], stdout=subprocess.PIPE, text=True)
     if quantized.returncode != 0:
         raise SystemExit(f"bench: verge model quantize refused: {quantized.stdout.strip()}")
     said = json.loads(quantized.stdout)

@@ -321,9 +321,9 @@ smaller
     ->capture_default_str();
 smaller
     ->add_option("--weight-bits", arguments->smaller.weight_bits,
-                 "8: nearer to float32, fast where the device's processor has VNNI; 7: fast without, too. Default: as "
-                 "this processor")
-    ->check(CLI::IsMember({7, 8}));
+                 "7: fast on every processor; 8: nearer to float32, slower where the device's processor has no VNNI")
+    ->check(CLI::IsMember({7, 8}))
+    ->capture_default_str();
 smaller->callback([&context, arguments] { context.status = quantize(context, *arguments); });
 auto* inspect = model->add_subcommand("inspect", "Inputs, outputs, operators, cost");
 inspect->add_option("path", arguments->source, "ONNX file or model folder")->required()->check(CLI::ExistingPath);

@@ -25,7 +25,7 @@ struct QuantizeRequest {
   std::filesystem::path target;    ///< New model folder: model.onnx, card.json.
   double agree_min = 0.98;         ///< Of the float32 model's answers the small one must find, 0..1.
   double precision_min = 0.94;     ///< Of the small model's answers the float32 one must have given, 0..1.
-  int weight_bits = models::fast_weight_bits();  ///< 7 or 8; the device that runs the model counts, not this one.
+  int weight_bits = 7;             ///< Or 8: models::QuantizeOptions.
   PictureReader read = connectors::read_picture_file;
 };
 

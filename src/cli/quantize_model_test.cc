@@ -106,7 +106,7 @@ TEST_F(QuantizeModelTest, WhatCannotBeInEightBitsStaysFloatTheEndsOfTheNetworkFi
   ASSERT_TRUE(opened) << opened.error().message;
   EXPECT_EQ(opened->card.name, "splitter-int8");
   EXPECT_EQ(opened->card.metrics["quantised"]["float_layers"], 2);
-  EXPECT_EQ(opened->card.metrics["quantised"]["weight_bits"], models::fast_weight_bits());
+  EXPECT_EQ(opened->card.metrics["quantised"]["weight_bits"], 7);
 }
 
 TEST_F(QuantizeModelTest, WhatCannotAgreeIsNotWritten) {

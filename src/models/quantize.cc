@@ -8,8 +8,6 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "base/kernel.h"
-
 namespace verge::models {
 namespace {
 
@@ -307,14 +305,6 @@ Status Calibrator::add(std::span<const inference::NamedTensor> inputs) {
   for (const inference::NamedTensor& input : inputs) VERGE_CHECK(look(std::string(input.name), *input.tensor));
   for (std::size_t i = 0; i < outputs.size(); ++i) VERGE_CHECK(look(session_->outputs()[i].name, outputs[i]));
   return Done{};
-}
-
-int fast_weight_bits() {
-#if defined(__x86_64__)
-  return kernel_level() >= KernelLevel::avx512 ? 8 : 7;
-#else
-  return 8;
-#endif
 }
 
 bool is_quantizable_operator(const OnnxNode& node) {

@@ -55,12 +55,10 @@ class Calibrator {
   ValueRanges ranges_;
 };
 
-/// 8 where this processor adds products of bytes exactly at full speed (VNNI on x86-64; ARM), else 7: there pairs of
-/// products of 8 bits overflow their 16-bit sums, and engines take a slower way around that.
-int fast_weight_bits();
-
 struct QuantizeOptions {
-  int weight_bits = 7;  ///< 7 or 8, see fast_weight_bits().
+  /// 7 or 8. Processors without VNNI (x86-64) would overflow on pairs of products of 8 bits, and engines take a slower
+  /// way around that; 7 are fast everywhere.
+  int weight_bits = 7;
   /// Convolutions that stay float32, by the name of their output.
   std::set<std::string> keep_float{};
   /// How the weights are rounded with regard to what they meet (weight_rounding.h); null: to the nearest.

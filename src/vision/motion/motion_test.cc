@@ -191,15 +191,15 @@ std::string told(const Json& options, const std::vector<std::int64_t>& times_us,
 }
 
 TEST(MotionStage, TellsTheSourceWhetherAnythingMoves) {
-  constexpr std::int64_t kSecond = 1'000'000;
+  constexpr std::int64_t kOneSecond = 1'000'000;
   std::vector<pipeline::StillWord> words;
   std::vector<std::int64_t> times;
-  for (int i = 0; i < 10; ++i) times.push_back(kSecond + i * kSecond / 4);
+  for (int i = 0; i < 10; ++i) times.push_back(kOneSecond + i * kOneSecond / 4);
   EXPECT_EQ(told({{"still_fps", 1}, {"hold_s", 0.5}}, times, words), "o...xx...o");
   EXPECT_EQ(words[2].judged_us, times[2]);
-  EXPECT_EQ(words[3].needed_by_us, kSecond + kSecond * 5 / 4) << "the first went through";
-  EXPECT_EQ(words[8].needed_by_us, times[5] + kSecond * 5 / 4);
-  EXPECT_EQ(words[9].needed_by_us, times[9] + kSecond * 5 / 4);
+  EXPECT_EQ(words[3].needed_by_us, kOneSecond + kOneSecond * 5 / 4) << "the first went through";
+  EXPECT_EQ(words[8].needed_by_us, times[5] + kOneSecond * 5 / 4);
+  EXPECT_EQ(words[9].needed_by_us, times[9] + kOneSecond * 5 / 4);
   words.clear();
   told({{"still_fps", 0}}, times, words);
   EXPECT_EQ(words[3].needed_by_us, std::numeric_limits<std::int64_t>::max()) << "none is asked for";
