@@ -105,15 +105,11 @@ class Search {
         VERGE_TRY(floats, order(choosing));
       }
       found.float_layers.assign(floats.begin(), floats.begin() + static_cast<std::ptrdiff_t>(count));
-      VERGE_TRY(found.model, make(found.float_layers));
-      VERGE_TRY(auto small, judge_of(found.model));
-      VERGE_TRY(const Agreement agreement, compare(whole, small, choosing, request_.read));
-      tell_(fmt::format(
-          "{} of {} layers in float32{}: {:.1f} % found again, precision {:.1f} %, {:.1f} ms ({:.1f} "
-          "float32)",
-          count, layers_.size(), count == 0 ? "" : ", at last " + floats[count - 1], 100 * agreement.found_share(),
-          100 * agreement.precision(), agreement.small_cpu_ms, agreement.whole_cpu_ms));
-      if (is_enough(agreement)) return found;
+      const std::string words = count == 0 ? "" : ", at last " + floats[count - 1];
+      VERGE_TRY(const bool agrees, is_enough(found, whole, choosing, words));
+      if (!agrees) continue;
+      VERGE_CHECK(spare(found, whole, choosing));
+      return found;
     }
     return Error{ErrorCode::conflict,
                  fmt::format("quantise {}: half of its layers in float32 do not make it find {:.1f} % again; the "
@@ -127,6 +123,30 @@ class Search {
   }
 
  private:
+  /// Makes the model with these layers in float32.
+  Result<bool> is_enough(Found& found, Judge& whole, const std::vector<path>& choosing,
+                         const std::string& words) const {
+    VERGE_TRY(found.model, make(found.float_layers));
+    VERGE_TRY(auto small, judge_of(found.model));
+    VERGE_TRY(const Agreement agreement, compare(whole, small, choosing, request_.read));
+    tell_(fmt::format(
+        "{} of {} layers in float32{}: {:.1f} % found again, precision {:.1f} %, {:.1f} ms ({:.1f} float32)",
+        found.float_layers.size(), layers_.size(), words, 100 * agreement.found_share(), 100 * agreement.precision(),
+        agreement.small_cpu_ms, agreement.whole_cpu_ms));
+    return is_enough(agreement);
+  }
+
+  /// Layers came by their rank, several at once: each that is not needed beside the others goes back to 8 bits.
+  Status spare(Found& found, Judge& whole, const std::vector<path>& choosing) const {
+    for (const std::string& layer : std::vector<std::string>(found.float_layers)) {
+      Found fewer = found;
+      std::erase(fewer.float_layers, layer);
+      VERGE_TRY(const bool agrees, is_enough(fewer, whole, choosing, ", without " + layer));
+      if (agrees) found = std::move(fewer);
+    }
+    return Done{};
+  }
+
   bool is_enough(const Agreement& agreement) const {
     const auto wanted = [](double least) { return least + kChoosingMargin * (1 - least); };
     return agreement.found_share() >= wanted(request_.agree_min) &&

@@ -2,7 +2,8 @@
 //
 // The pictures are dealt to three hands that never meet: half of them calibrate; a quarter choose what stays float32;
 // a quarter judge, once, what came out. When all in 8 bits does not agree well enough on the choosing quarter, layers
-// go back to float32 until it does: those at the ends of the network, then those that alone disturb the outputs most.
+// go back to float32 until it does: those at the ends of the network, then those that alone disturb the outputs most;
+// at last each that is not needed beside the others is in 8 bits again.
 // Threads: calls block (minutes).
 #pragma once
 
