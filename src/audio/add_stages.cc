@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "audio/recording_source.h"
-#include "audio/speech_stage.h"
-#include "audio/voice_stage.h"
+#include "audio/recording/recording_source.h"
+#include "audio/speech/speech_stage.h"
+#include "audio/speech/voice_stage.h"
 
 namespace verge::audio {
 namespace {
@@ -85,7 +85,7 @@ std::optional<pipeline::LiveFrame> render_sound(const pipeline::Packet& packet, 
 void add_stages(pipeline::Catalog& catalog) {
   catalog.add(pipeline::Kind<pipeline::Source>{
       .name = "recording",
-      .where = "audio/recording_source.h",
+      .where = "audio/recording/recording_source.h",
       .summary = "Plays sound files at their own pace, as a microphone would deliver them.",
       .options = {option("files", "list", "Sound files (WAV, FLAC, Ogg), played in this order", nullptr, true),
                   option("pause_s", "number", "Silence after each file, seconds, 0..60", 2.0),
@@ -94,7 +94,7 @@ void add_stages(pipeline::Catalog& catalog) {
       .make = make_recording});
   catalog.add(pipeline::Kind<pipeline::Stage>{
       .name = "voice",
-      .where = "audio/voice_stage.h",
+      .where = "audio/speech/voice_stage.h",
       .summary = "Finds speech: raises the level, marks each block, cuts utterances.",
       .options = {option("model", "path", "Silero VAD model, ONNX", nullptr, true),
                   option("begin", "number", "Speech begins at this probability, 0..1", 0.5),
@@ -106,7 +106,7 @@ void add_stages(pipeline::Catalog& catalog) {
       .make = make_voice});
   catalog.add(pipeline::Kind<pipeline::Stage>{
       .name = "speech",
-      .where = "audio/speech_stage.h",
+      .where = "audio/speech/speech_stage.h",
       .summary = "Turns utterances into text (Moonshine); one event speech.final each.",
       .options = {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true)},
       .make = make_speech});

@@ -1,11 +1,11 @@
-#include "audio/recording_source.h"
+#include "audio/recording/recording_source.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <thread>
 
-#include "audio/recording.h"
+#include "audio/recording/recording.h"
 #include "pipeline/restart.h"
 
 namespace verge::audio {

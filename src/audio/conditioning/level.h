@@ -1,4 +1,4 @@
-// audio/level.h -- brings speech to one loudness, so that a distant microphone works like a near one.
+// audio/conditioning/level.h -- brings speech to one loudness, so that a distant microphone works like a near one.
 //
 // Low level breaks voice detection before it breaks recognition, so this stands in front of the detector. The gain
 // follows the loud half of the last seconds (silence must not turn it up), within bounds, with a soft limit against

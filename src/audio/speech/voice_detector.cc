@@ -1,4 +1,4 @@
-#include "audio/voice_detector.h"
+#include "audio/speech/voice_detector.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-// audio/voice_segmenter.h -- cuts utterances out of a stream of sound, from per-block speech probabilities.
+// audio/speech/voice_segmenter.h -- cuts utterances out of a stream of sound, from per-block speech probabilities.
 //
 // Hysteresis: speech begins at `begin_probability`, ends after `silence_s` below end_probability. Neighbours closer
 // than join_s are one utterance while it stays below length_s_max (a recogniser does better on one long piece than on

@@ -1,4 +1,4 @@
-#include "audio/recording.h"
+#include "audio/recording/recording.h"
 
 #include <fmt/format.h>
 #include <memory>

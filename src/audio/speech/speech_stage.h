@@ -1,4 +1,4 @@
-// audio/speech_stage.h -- stage `speech`: utterances in, events "speech.final" with the text out; other packets pass.
+// audio/speech/speech_stage.h -- stage `speech`: utterances in, events "speech.final" with the text out; others pass.
 //
 // The event: label = text, score = confidence, span = the utterance, duration_us, model = digest of the decoder.
 // Threads: one stream.
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "audio/speech_recognizer.h"
+#include "audio/speech/speech_recognizer.h"
 #include "pipeline/stage.h"
 
 namespace verge::audio {

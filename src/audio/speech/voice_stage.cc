@@ -1,6 +1,6 @@
-#include "audio/voice_stage.h"
+#include "audio/speech/voice_stage.h"
 
-#include "audio/voice_detector.h"
+#include "audio/speech/voice_detector.h"
 
 namespace verge::audio {
 namespace {

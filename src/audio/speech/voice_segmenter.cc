@@ -1,4 +1,4 @@
-#include "audio/voice_segmenter.h"
+#include "audio/speech/voice_segmenter.h"
 
 #include <algorithm>
 #include <cmath>

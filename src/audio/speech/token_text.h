@@ -1,4 +1,4 @@
-// audio/token_text.h -- token ids of a SentencePiece-style vocabulary back to text.
+// audio/speech/token_text.h -- token ids of a SentencePiece-style vocabulary back to text.
 //
 // Source: the Hugging Face tokenizer.json layout, model.vocab with byte fall-back tokens <0xNN>; "▁" stands for a
 // blank. Threads: immutable after load.

@@ -1,4 +1,4 @@
-// audio/recording_source.h -- plays recordings at their own pace, as a microphone would deliver them.
+// audio/recording/recording_source.h -- plays recordings at their own pace, as a microphone would deliver them.
 //
 // Emits AudioBlocks of 512 samples at 16 kHz (32 ms); silence follows each file. Method `restart` begins again with the
 // first file and answers {"captured_us": n}: when the first sample of that file counts as captured.

@@ -1,4 +1,4 @@
-// audio/recording.h -- a sound file as mono samples at the rate we want.
+// audio/recording/recording.h -- a sound file as mono samples at the rate we want.
 //
 // Reads what libsndfile reads (WAV, FLAC, Ogg); several channels are averaged; other rates are converted by libsoxr.
 // Threads: pure function.

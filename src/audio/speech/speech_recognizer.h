@@ -1,4 +1,4 @@
-// audio/speech_recognizer.h -- an utterance to text: Moonshine, an encoder and a decoder with a key/value cache.
+// audio/speech/speech_recognizer.h -- an utterance to text: Moonshine, an encoder and a decoder with a key/value cache.
 //
 // Source: Jeffries et al. 2024 (Moonshine). Encoder: input_values [1, samples] at 16 kHz, -1..1 -> last_hidden_state
 // [1, T, width]. Decoder: greedy, one token a step, past_key_values kept between steps. The number of layers and heads
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "audio/token_text.h"
+#include "audio/speech/token_text.h"
 #include "base/result.h"
 #include "inference/session.h"
 

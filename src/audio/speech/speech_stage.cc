@@ -1,4 +1,4 @@
-#include "audio/speech_stage.h"
+#include "audio/speech/speech_stage.h"
 
 #include "base/bytes.h"
 #include "base/time.h"

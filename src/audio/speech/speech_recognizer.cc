@@ -1,4 +1,4 @@
-#include "audio/speech_recognizer.h"
+#include "audio/speech/speech_recognizer.h"
 
 #include <algorithm>
 #include <cmath>

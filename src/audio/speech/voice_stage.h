@@ -1,4 +1,4 @@
-// audio/voice_stage.h -- stage `voice`: sound in, sound with level and speech probability out, and whole utterances.
+// audio/speech/voice_stage.h -- stage `voice`: sound in, sound with level and speech probability and utterances out.
 //
 // For each block it emits the block (level raised, speech_probability set) and, when one is complete, an utterance
 // (is_segment) with the time of its first sample. Threads: one stream.
@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <memory>
 
-#include "audio/level.h"
-#include "audio/voice_segmenter.h"
+#include "audio/conditioning/level.h"
+#include "audio/speech/voice_segmenter.h"
 #include "pipeline/stage.h"
 
 namespace verge::audio {

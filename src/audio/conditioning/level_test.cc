@@ -1,4 +1,4 @@
-#include "audio/level.h"
+#include "audio/conditioning/level.h"
 
 #include <cmath>
 #include <gtest/gtest.h>

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "audio/recording.h"
-#include "audio/speech_recognizer.h"
-#include "audio/voice_detector.h"
-#include "audio/voice_segmenter.h"
+#include "audio/recording/recording.h"
+#include "audio/speech/speech_recognizer.h"
+#include "audio/speech/voice_detector.h"
+#include "audio/speech/voice_segmenter.h"
 
 namespace verge::audio {
 namespace {

@@ -1,4 +1,4 @@
-#include "audio/token_text.h"
+#include "audio/speech/token_text.h"
 
 #include "base/bytes.h"
 #include "base/disk.h"

@@ -1,4 +1,4 @@
-// audio/voice_detector.h -- the probability that a moment of sound is speech (Silero VAD).
+// audio/speech/voice_detector.h -- the probability that a moment of sound is speech (Silero VAD).
 //
 // Source: Silero VAD 6, ONNX: input [batch, 64 + 512] = 64 samples of context and 512 new ones at 16 kHz, state [2,
 // batch, 128]. Threads: one stream each; calls in the order of the sound.
