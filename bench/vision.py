@@ -24,6 +24,7 @@ import figures
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 WARM_UP_PICTURES = 4
+CONTENDED_SLICES = 4  # Slices so much longer: the system shares processors out over seconds, and a slice's ends count less.
 
 # work, our program and command, the peer's name, program and command, what a reader should know
 WORKS = [
@@ -43,8 +44,11 @@ WORKS = [
       for data, what in ((".random", "784 x 384 against 16,000 independent numbers, as bad as it gets; the nearest of each"),
                          (".patches", "the same of 64 mixed directions, as patches of pictures are"))
       for ours, peer in (("exact", "sklearn"), ("exact", "numpy"), ("float", "numpy"))),
-    ("vision.contended", "ours-all frame", "opencv-default-threads", "python-default frame",
-     "as vision.frame on all cores while another program keeps one busy; the peer's runtime with its own choice of threads"),
+    ("vision.contended", "ours-all cameras", "opencv-default-threads", "python-default frame",
+     "as vision.frame on all cores while another program keeps one busy; ours: two cameras and the defaults (a run has one"
+     " thread, as many runs at once as processors); the peer's runtime with its own choice of threads"),
+    ("vision.contended.one_camera", "ours-all frame", "opencv-default-threads", "python-default frame",
+     "the same with one camera; ours with as many threads as processors"),
 ]
 RSS = ("vision.rss", "a pipeline that plays the film and detects, beside the Python loop doing the same; resident memory")
 RSS_PICTURES = 30
@@ -107,8 +111,8 @@ class Work:
         self.name, ours, self.peer_name, peer, self.what = line
         self.side, self.command = ours.split()
         self.peer_side, self.peer_command = peer.split()
-        self.pictures = options.pictures
-        self.is_contended = self.name == "vision.contended"
+        self.is_contended = self.name.startswith("vision.contended")
+        self.pictures = options.pictures * (CONTENDED_SLICES if self.is_contended else 1)
         self.seconds, self.processor_s, self.objects = ([], []), ([], []), [0, 0]  # Of ours, of the peer.
 
     def take_pair(self, sides, is_peer_first):

@@ -6,11 +6,13 @@
 // Commands on the standard input, each with a number of pictures; one JSON line answers each:
 //   whole N   the next N pictures of the film, decoded and detected by the executor
 //   frame N   N pictures that are decoded already, detected by the executor
+//   cameras N the same of several cameras in one process, as many as processors, each run of the model in one thread
 //   chain N   the same through every stage of the pipeline file (detect, track, zone, line)
 //   bare N    only the model's run, on one prepared input
 // The executor, its queues and threads are the real ones; source and sink are this program's, so that a run can be cut
 // into slices between which the other side works.
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <ctime>
@@ -18,6 +20,7 @@
 #include <iostream>
 #include <mutex>
 #include <sstream>
+#include <thread>
 
 #include "base/disk.h"
 #include "connectors/camera/film.h"
@@ -98,12 +101,13 @@ class Film {
     if (!picture) return Error{ErrorCode::corrupt, "the film has no pictures"};
     return picture->frame;
   }
+  /// From any thread.
   std::shared_ptr<pipeline::Frame> prepared() { return prepared_[next_++ % prepared_.size()]; }
 
  private:
   std::unique_ptr<connectors::FilmReader> reader_;
   std::vector<std::shared_ptr<pipeline::Frame>> prepared_;
-  std::size_t next_ = 0;
+  std::atomic<std::size_t> next_ = 0;
 };
 
 class GatedSource final : public pipeline::Source {
@@ -164,32 +168,41 @@ pipeline::Kind<Part> kind_of(std::string name, Make make) {
   return kind;
 }
 
-/// The stages of the pipeline file (all, or the first), between our source and sink.
-Result<Json> stages_of(const Settings& settings, bool is_whole_chain) {
+struct LaneForm {
+  bool decodes = false;
+  bool is_whole_chain = false;  ///< False: only the first stage.
+  std::size_t cameras = 1;
+  int threads = 1;  ///< Of one run of the model.
+};
+
+/// The stages of the pipeline file, between our sources and sink.
+Result<Json> stages_of(const Settings& settings, const LaneForm& form) {
   VERGE_TRY(const std::string text, read_file(settings.pipeline));
   VERGE_TRY(const Json file, pipeline::yaml_to_json(text, settings.pipeline));
   Json stages = file.at("stages");
-  if (!is_whole_chain) stages.erase(stages.begin() + 1, stages.end());
+  if (!form.is_whole_chain) stages.erase(stages.begin() + 1, stages.end());
   Json& detect = stages.at(0).at("detect");
   detect["model"] = settings.model;
-  detect["threads"] = settings.threads;
+  detect["threads"] = form.threads;
   return stages;
 }
 
-Result<std::unique_ptr<Lane>> make_lane(const Settings& settings, const std::shared_ptr<Film>& film, bool decodes,
-                                        bool is_whole_chain, Metrics& metrics) {
+Result<std::unique_ptr<Lane>> make_lane(const Settings& settings, const std::shared_ptr<Film>& film,
+                                        const LaneForm& form, Metrics& metrics) {
   auto lane = std::make_unique<Lane>();
   const auto gate = lane->gate;
   pipeline::Catalog catalog;
   vision::add_stages(catalog);
-  catalog.add(kind_of<pipeline::Source>("gated", [gate, film, decodes] {
+  catalog.add(kind_of<pipeline::Source>("gated", [gate, film, decodes = form.decodes] {
     return std::unique_ptr<pipeline::Source>(std::make_unique<GatedSource>(gate, film, decodes));
   }));
   catalog.add(kind_of<pipeline::Sink>(
       "counting", [gate] { return std::unique_ptr<pipeline::Sink>(std::make_unique<CountingSink>(gate)); }));
-  VERGE_TRY(const Json stages, stages_of(settings, is_whole_chain));
+  VERGE_TRY(const Json stages, stages_of(settings, form));
+  Json sources;
+  for (std::size_t i = 0; i < form.cameras; ++i) sources[fmt::format("square{}", i)] = {{"kind", "gated"}};
   const Json file = {{"version", 1},
-                     {"sources", {{"square", {{"kind", "gated"}}}}},
+                     {"sources", sources},
                      {"stages", stages},
                      {"sinks", Json::array({{{"counting", Json::object()}}})}};
   // JSON is YAML, too.
@@ -239,9 +252,12 @@ Status serve(const Settings& settings) {
   VERGE_TRY(const auto film, Film::open(settings.film));
   Metrics metrics;
   std::map<std::string, std::unique_ptr<Lane>> lanes;
-  VERGE_TRY(lanes["whole"], make_lane(settings, film, true, false, metrics));
-  VERGE_TRY(lanes["frame"], make_lane(settings, film, false, false, metrics));
-  VERGE_TRY(lanes["chain"], make_lane(settings, film, false, true, metrics));
+  const int threads = settings.threads;
+  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  VERGE_TRY(lanes["whole"], make_lane(settings, film, {.decodes = true, .threads = threads}, metrics));
+  VERGE_TRY(lanes["frame"], make_lane(settings, film, {.threads = threads}, metrics));
+  VERGE_TRY(lanes["cameras"], make_lane(settings, film, {.cameras = processors}, metrics));
+  VERGE_TRY(lanes["chain"], make_lane(settings, film, {.is_whole_chain = true, .threads = threads}, metrics));
   VERGE_TRY(const auto bare, Bare::make(settings, *film->prepared()));
   std::cout << to_text(Json{{"ready", bare->engine()}}) << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
