@@ -56,7 +56,7 @@ Json boxes_of(const std::vector<pipeline::Object>& objects) {
 
 Status run(const Settings& settings) {
   VERGE_TRY(const vision::LookOptions look, look_of(settings));
-  VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, {.threads = 1}));
+  VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, inference::SessionOptions{.threads = 1}));
   VERGE_TRY(auto detector, vision::Detector::make(std::move(model), {.labels = {"person"}}));
   vision::CloseDetector close(std::move(detector), look);
   vision::MotionDetector motion({});

@@ -105,7 +105,7 @@ std::int64_t time_of(int frame, double fps) {
 }
 
 Status detect(const Settings& settings) {
-  VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, {.threads = 1}));
+  VERGE_TRY(models::LoadedModel model, models::open_model(settings.model, inference::SessionOptions{.threads = 1}));
   VERGE_TRY(const auto detector,
             vision::Detector::make(std::move(model), {.score_min = settings.score_min, .labels = {"person"}}));
   VERGE_TRY(const auto film, connectors::FilmReader::open(settings.film));
