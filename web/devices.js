@@ -133,7 +133,8 @@ class List {
   }
 
   #row(device) {
-    const modules = device.modules ?? [];
+    // An identity that no manifest names any more has no status.
+    const modules = (device.modules ?? []).filter(module => module.runtime_status);
     const running = modules.filter(module => module.runtime_status === "running").length;
     const count = modules.length ? `${number(running)} of ${number(modules.length)} running` : "none";
     const cell = (label, ...content) => h("td", {"data-label": label}, h("span", {class: "cell"}, ...content));

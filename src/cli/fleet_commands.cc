@@ -50,12 +50,16 @@ Status list_devices(const Context& context) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& device : devices) {
-    std::size_t running = 0;
-    const Json modules = device.value("modules", Json::array());
-    for (const auto& module : modules) running += module.value("runtime_status", "") == "running" ? 1 : 0;
+    std::size_t running = 0, deployed = 0;
+    // An identity that no manifest names any more has no status.
+    for (const auto& module : device.value("modules", Json::array())) {
+      const auto status = module.value("runtime_status", "");
+      deployed += status.empty() ? 0 : 1;
+      running += status == "running" ? 1 : 0;
+    }
     rows.push_back({device.value("id", ""), device.value("connected", false) ? "connected" : "away",
                     to_age(device.value("last_seen_us", std::int64_t{0}), system_clock().now_us()),
-                    fmt::format("{} of {}", running, modules.size())});
+                    fmt::format("{} of {}", running, deployed)});
   }
   fmt::print("{}", to_table({"DEVICE", "STATE", "LAST SEEN", "MODULES RUNNING"}, rows));
   return Done{};
