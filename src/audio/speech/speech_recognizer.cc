@@ -92,6 +92,7 @@ Result<Transcript> SpeechRecognizer::recognize(std::span<const float> samples) {
 
   const auto tokens_max = static_cast<std::size_t>(seconds * options_.tokens_per_s_max) + 8;
   std::vector<std::int64_t> ids;
+  std::vector<double> log_probabilities;
   double log_probability = 0;
   std::int64_t token = kBeginToken;
   while (ids.size() < tokens_max) {
@@ -102,13 +103,16 @@ Result<Transcript> SpeechRecognizer::recognize(std::span<const float> samples) {
     log_probability += choice.log_probability;
     if (choice.token == kEndToken) break;
     ids.push_back(choice.token);
+    log_probabilities.push_back(choice.log_probability);
     token = choice.token;
     if (repeated_at_end(ids) >= options_.repetitions_max) break;
   }
 
   const double mean = log_probability / static_cast<double>(ids.size() + 1);
-  Transcript transcript{.text = {}, .confidence = std::exp(mean), .token_count = ids.size()};
-  if (mean >= options_.log_probability_min) transcript.text = tokens_.text(ids);
+  Transcript transcript{.text = {}, .confidence = std::exp(mean), .token_count = ids.size(), .words = {}};
+  if (mean < options_.log_probability_min) return transcript;
+  transcript.text = tokens_.text(ids);
+  transcript.words = spoken_words(tokens_, ids, log_probabilities, seconds);
   return transcript;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "audio/speech/spoken_words.h"
 #include "audio/speech/token_text.h"
 #include "base/result.h"
 #include "inference/session.h"
@@ -30,6 +31,7 @@ struct Transcript {
   std::string text;       ///< Empty when nothing was said.
   double confidence = 0;  ///< exp(mean log probability of the tokens), 0..1.
   std::size_t token_count = 0;
+  std::vector<SpokenWord> words;  ///< Of text, in order; empty with it.
 };
 
 class SpeechRecognizer {

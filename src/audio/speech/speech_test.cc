@@ -51,6 +51,22 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
+/// Joined by blanks they are the text; their times follow one another to the end.
+void expect_words_of_text(const Transcript& transcript, double duration_s) {
+  std::string joined;
+  double at = 0;
+  for (const auto& word : transcript.words) {
+    joined += (joined.empty() ? "" : " ") + word.text;
+    EXPECT_NEAR(word.begin_s, at, 1e-9);
+    EXPECT_GT(word.end_s, word.begin_s);
+    EXPECT_GT(word.confidence, 0);
+    EXPECT_LE(word.confidence, 1);
+    at = word.end_s;
+  }
+  EXPECT_EQ(joined, transcript.text);
+  EXPECT_NEAR(at, duration_s, 1e-9);
+}
+
 TEST(Speech, ReadsTheSampleOfThePackage) {
   auto recording = read_recording(cache() / "media/speech/beckett.wav", 16'000);
   ASSERT_TRUE(recording) << recording.error().message;
@@ -61,6 +77,7 @@ TEST(Speech, ReadsTheSampleOfThePackage) {
     auto transcript = (*recognizer)->recognize(utterance.samples);
     ASSERT_TRUE(transcript) << transcript.error().message;
     EXPECT_GT(transcript->confidence, 0.4) << transcript->text;
+    expect_words_of_text(*transcript, static_cast<double>(utterance.samples.size()) / 16'000);
     text += transcript->text + " ";
   }
   EXPECT_THAT(words_of(text), testing::ElementsAre("ever", "tried", "ever", "failed", "no", "matter", "try", "again",

@@ -55,10 +55,13 @@ Result<TokenText> TokenText::load(const std::filesystem::path& tokenizer_json) {
 
 std::string TokenText::text(std::span<const std::int64_t> ids) const {
   std::string joined;
-  for (const std::int64_t id : ids) {
-    if (id >= 0 && static_cast<std::size_t>(id) < pieces_.size()) joined += pieces_[static_cast<std::size_t>(id)];
-  }
+  for (const std::int64_t id : ids) joined += piece(id);
   return std::string(trimmed(joined, " "));
+}
+
+std::string_view TokenText::piece(std::int64_t id) const {
+  if (id < 0 || static_cast<std::size_t>(id) >= pieces_.size()) return {};
+  return pieces_[static_cast<std::size_t>(id)];
 }
 
 }  // namespace verge::audio

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,8 @@ class TokenText {
   static Result<TokenText> load(const std::filesystem::path& tokenizer_json);
   /// Unknown and special ids give nothing; blanks at both ends go.
   std::string text(std::span<const std::int64_t> ids) const;
+  /// One token's bytes, a blank at its front where it begins a word; empty for unknown and special ids.
+  std::string_view piece(std::int64_t id) const;
   std::size_t size() const { return pieces_.size(); }
 
  private:
