@@ -22,6 +22,7 @@ int main(int count, char** words) {
   verge::cli::add_camera_commands(app, context);
   verge::cli::add_model_commands(app, context);
   verge::cli::add_access_commands(app, context);
+  verge::cli::add_data_commands(app, context);
   verge::cli::add_package_commands(app, context);
   return verge::cli::run_app(app, context, count, words);
 }

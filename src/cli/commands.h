@@ -40,6 +40,7 @@ void add_evidence_commands(CLI::App& app, Context& context);  ///< evidence list
 void add_camera_commands(CLI::App& app, Context& context);    ///< camera discover|check
 void add_model_commands(CLI::App& app, Context& context);     ///< train model
 void add_access_commands(CLI::App& app, Context& context);    ///< access enrol|list|remove|check
+void add_data_commands(CLI::App& app, Context& context);      ///< data transcribe|import|export|split|show|versions
 void add_package_commands(CLI::App& app, Context& context);   ///< package image run
 /// The text of a bash completion script for everything in `app`.
 std::string completion_script(const CLI::App& app);

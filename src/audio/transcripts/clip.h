@@ -40,6 +40,9 @@ struct Clip {
   std::uint64_t revision = 0;         ///< Grows with every change, so that two who edit notice each other.
 };
 
+/// A word below it is marked for whoever reviews.
+inline constexpr double kDoubtfulBelow = 0.6;
+
 /// How much a person should look at it, 0..1: 1 minus the confidence of its least sure word; 0 once reviewed.
 double doubt_of(const Clip& clip);
 

@@ -168,10 +168,15 @@ Result<std::vector<ForeignClip>> parse_common_voice(std::string_view text, std::
     if (cells.size() != columns.size())
       return line_error(fmt::format("{} cells, the first line names {} columns", cells.size(), columns.size()));
     const auto cell = [&](std::string_view column) {
-      return std::string(cells[static_cast<std::size_t>(std::ranges::find(columns, column) - columns.begin())]);
+      const auto found = std::ranges::find(columns, column);
+      return found == columns.end() ? std::string()
+                                    : std::string(cells[static_cast<std::size_t>(found - columns.begin())]);
     };
-    VERGE_TRY(auto clip, checked("clips/" + cell("path"),
-                                 {{"text", cell("sentence")}, {"speaker", cell("client_id")}, {"reviewed", true}}));
+    // Lists without votes are of clips that were validated; in others nobody may have listened yet.
+    const bool is_reviewed = cell("up_votes").empty() || cell("up_votes") != "0";
+    VERGE_TRY(auto clip,
+              checked("clips/" + cell("path"),
+                      {{"text", cell("sentence")}, {"speaker", cell("client_id")}, {"reviewed", is_reviewed}}));
     clips.push_back(std::move(clip));
     return Done{};
   });

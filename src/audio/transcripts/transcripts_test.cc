@@ -286,6 +286,7 @@ TEST(TranscriptFormats, WriteWhatOthersRead) {
   const auto again = parse_common_voice(row, "t");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->front().clip.speaker, "anna");
+  EXPECT_FALSE(again->front().clip.is_reviewed);
   const auto turns = parse_rttm(to_rttm({"my meeting", 1.5, 2, "anna b"}) + "\n", "t");
   ASSERT_TRUE(turns);
   EXPECT_EQ(turns->front().speaker, "anna_b");
