@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <functional>
+#include <numbers>
 #include <numeric>
 
 #include "training/tail.h"
@@ -562,14 +563,20 @@ double anomaly_threshold(std::span<const float> scores, double probability) {
     const training::TailFit tail = training::fit_tail(scores, 0.9);
     return training::threshold_for(tail, probability, largest);
   }
-  // The largest cell of a picture is the largest of many: Gumbel's law, fitted by moments. With few pictures its spread
-  // is known badly; the share by which it may be too small is added.
-  const auto count = static_cast<double>(scores.size());
-  const double mean = std::accumulate(scores.begin(), scores.end(), 0.0) / count;
-  double variance = 0;
-  for (const float score : scores) variance += (score - mean) * (score - mean) / (count - 1);
-  const double spread = std::sqrt(6 * std::max(variance, 1e-12)) / 3.14159265358979 * (1 + 1 / std::sqrt(count));
-  return mean - 0.5772156649 * spread - spread * std::log(-std::log(1 - probability));
+  // The largest cell of a picture is the largest of many: Gumbel's law, fitted by L-moments (Hosking 1990), for one odd
+  // picture among few would stretch a variance to several times what it is. With few pictures the spread is known
+  // badly; the share by which it may be too small is added.
+  std::vector<float> sorted(scores.begin(), scores.end());
+  std::ranges::sort(sorted);
+  const auto count = static_cast<double>(sorted.size());
+  double mean = 0, risen = 0;  // b0 and b1 of Hosking's probability-weighted moments.
+  for (std::size_t at = 0; at < sorted.size(); ++at) {
+    mean += sorted[at] / count;
+    risen += sorted[at] * static_cast<double>(at) / (count * (count - 1));
+  }
+  const double second = std::max(2 * risen - mean, 1e-6);
+  const double spread = second / std::numbers::ln2 * (1 + 1 / std::sqrt(count));
+  return mean - std::numbers::egamma * spread - spread * std::log(-std::log(1 - probability));
 }
 
 Result<TaughtAnomaly> teach_anomaly(const models::OnnxModel& network, const models::ModelCard& network_card,

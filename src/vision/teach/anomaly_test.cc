@@ -377,6 +377,10 @@ TEST(AnomalyThreshold, IsWhereMaximaOfGoodPicturesSeldomCome) {
   EXPECT_NEAR(anomaly_threshold(scores, 0.1), 12.6, 0.8);
   EXPECT_GT(anomaly_threshold(scores, 0.001), anomaly_threshold(scores, 0.01));
   EXPECT_NEAR(anomaly_threshold(std::vector<float>(10, 2.0F), 0.01), 2, 0.01);
+  scores.resize(30);
+  const double without = anomaly_threshold(scores, 0.01);
+  scores[7] = 30;  // One picture is not as the others.
+  EXPECT_LT(anomaly_threshold(scores, 0.01), without + 6);
 }
 
 struct HotCase {
