@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/run_app.h"
 #include "cli/runtime_layers.h"
+#include "embedded_files.h"
 
 int main(int count, char** words) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -22,7 +23,7 @@ int main(int count, char** words) {
   verge::cli::add_camera_commands(app, context);
   verge::cli::add_model_commands(app, context);
   verge::cli::add_access_commands(app, context);
-  verge::cli::add_data_commands(app, context);
+  verge::cli::add_data_commands(app, context, embedded_files());
   verge::cli::add_package_commands(app, context);
   return verge::cli::run_app(app, context, count, words);
 }

@@ -7,11 +7,13 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/home.h"
 #include "cli/hub_client.h"
 #include "cli/output.h"
+#include "cli/review_server.h"
 
 namespace CLI {
 class App;
@@ -40,8 +42,9 @@ void add_evidence_commands(CLI::App& app, Context& context);  ///< evidence list
 void add_camera_commands(CLI::App& app, Context& context);    ///< camera discover|check
 void add_model_commands(CLI::App& app, Context& context);     ///< train model
 void add_access_commands(CLI::App& app, Context& context);    ///< access enrol|list|remove|check
-void add_data_commands(CLI::App& app, Context& context);      ///< data transcribe|import|export|split|show|versions
-void add_package_commands(CLI::App& app, Context& context);   ///< package image run
+/// data transcribe|review|import|export|split|show|versions|report; review_page: the files of web/ that it serves.
+void add_data_commands(CLI::App& app, Context& context, std::vector<PageFile> review_page);
+void add_package_commands(CLI::App& app, Context& context);  ///< package image run
 /// The text of a bash completion script for everything in `app`.
 std::string completion_script(const CLI::App& app);
 

@@ -9,6 +9,7 @@
 #include "audio/transcripts/dataset.h"
 #include "audio/transcripts/splits.h"
 #include "base/json.h"
+#include "base/loop.h"
 #include "base/time.h"
 #include "cli/commands.h"
 #include "cli/exchange_transcripts.h"
@@ -26,6 +27,8 @@ struct DataArguments {
   std::vector<std::string> split_keys{"speaker"};
   std::string note, from, to = "now";
   bool has_note = false;
+  std::vector<PageFile> review_page;
+  std::uint16_t port = 0;
 };
 
 // ---- transcribe ----
@@ -83,6 +86,23 @@ Status transcribe(const Context& context, const DataArguments& arguments) {
   return Error{ErrorCode::invalid_argument,
                fmt::format("{} of {} recordings could not be read; the first: {}", outcome->problems.size(),
                            outcome->recordings, outcome->problems.front())};
+}
+
+// ---- review ----
+
+Status review(const Context& context, const DataArguments& arguments) {
+  VERGE_TRY(const auto dataset, audio::Dataset::open(arguments.dataset, audio::Dataset::Access::change));
+  Loop loop;
+  VERGE_TRY(const auto server, ReviewServer::start(loop, *dataset, arguments.review_page, arguments.port));
+  if (context.form == OutputForm::json) {
+    context.print({{"address", server->address()}, {"dataset", arguments.dataset.string()}});
+  } else {
+    fmt::print("Open this once, in a browser on this machine; Ctrl+C ends the review:\n{}\n", server->address());
+  }
+  std::fflush(stdout);
+  loop.on_signal([&](int) { loop.stop(); });
+  loop.run();
+  return Done{};
 }
 
 // ---- show, versions, split ----
@@ -290,6 +310,14 @@ void add_transcribe(CLI::App& data, Context& context, const Arguments& arguments
   command->callback([&context, arguments] { context.status = transcribe(context, *arguments); });
 }
 
+void add_review(CLI::App& data, Context& context, const Arguments& arguments) {
+  auto* command = data.add_subcommand("review", "A page to listen and correct by keyboard, on this machine only");
+  add_dataset(*command, arguments);
+  command->add_option("--port", arguments->port, "Of the page; 0 takes a free one")->capture_default_str();
+  command->footer("Example:\n  verge data review datasets/notes");
+  command->callback([&context, arguments] { context.status = review(context, *arguments); });
+}
+
 void add_show(CLI::App& data, Context& context, const Arguments& arguments) {
   auto* command = data.add_subcommand("show", "What a dataset has: clips, reviews, speakers, rooms, splits");
   add_dataset(*command, arguments);
@@ -371,14 +399,17 @@ void add_export(CLI::App& data, Context& context, const Arguments& arguments) {
 
 }  // namespace
 
-void add_data_commands(CLI::App& app, Context& context) {
+void add_data_commands(CLI::App& app, Context& context, std::vector<PageFile> review_page) {
   const auto arguments = std::make_shared<DataArguments>();
+  arguments->review_page = std::move(review_page);
   auto* data = app.add_subcommand("data", "Sound with its texts: transcribe, review, exchange, measure")
                    ->group("Models")
                    ->require_subcommand(1);
   data->footer(
-      "Examples:\n  verge data transcribe shift-notes/ --out datasets/notes\n  verge data show datasets/notes");
+      "Examples:\n  verge data transcribe shift-notes/ --out datasets/notes\n"
+      "  verge data review datasets/notes\n  verge data show datasets/notes");
   add_transcribe(*data, context, arguments);
+  add_review(*data, context, arguments);
   add_import(*data, context, arguments);
   add_export(*data, context, arguments);
   add_split(*data, context, arguments);
