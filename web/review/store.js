@@ -95,7 +95,7 @@ export class Store {
     this.#waiting.delete(media);
     Object.assign(clip, stored);
     if (members.text !== undefined && members.text !== stored.text)
-      clip.alternatives = [members.text, ...(stored.alternatives ?? [])];
+      clip.alternatives = [{text: members.text}, ...(stored.alternatives ?? [])];
     this.#tell.conflict(clip, members);
   }
 

@@ -113,7 +113,7 @@ export class Memory {
     const before = [...(this.#instead.get(bare(token.heard || token.text)) ?? [])].sort((a, b) => b[1] - a[1]);
     before.forEach(([word]) => offer(word));
     const said = tokens.map(other => other.text);
-    for (const text of alternatives) {
+    for (const {text} of alternatives) {
       const other = split(text);
       for (const [i, j] of align(said, other)) if (i === index && j !== null) offer(bare(other[j]));
     }

@@ -69,9 +69,11 @@ Status read_heard(const Json& json, Clip& clip) {
   if (!others.is_array() || others.size() > Clip::kAlternativesMax)
     return member_error("alternatives", fmt::format("a list of at most {} texts", Clip::kAlternativesMax));
   for (const auto& item : others) {
-    std::string text;
-    VERGE_CHECK(read_text({{"alternatives", item}}, "alternatives", Clip::kTextBytesMax, text));
-    clip.alternatives.push_back(std::move(text));
+    if (!item.is_object()) return member_error("alternatives", "a list of {text, log_probability}");
+    Alternative other;
+    VERGE_CHECK(read_text(item, "text", Clip::kTextBytesMax, other.text));
+    VERGE_CHECK(read_number(item, "log_probability", -1e6, 0, other.log_probability));
+    clip.alternatives.push_back(std::move(other));
   }
   return Done{};
 }
@@ -119,7 +121,8 @@ Json to_json(const Clip& clip) {
   if (clip.is_reviewed) json["reviewed"] = true;
   if (clip.confidence > 0) json["confidence"] = rounded(clip.confidence, 1e4);
   if (!clip.words.empty()) json["words"] = words_to_json(clip.words);
-  if (!clip.alternatives.empty()) json["alternatives"] = clip.alternatives;
+  for (const auto& other : clip.alternatives)
+    json["alternatives"].push_back({{"text", other.text}, {"log_probability", rounded(other.log_probability, 1e4)}});
   if (clip.begin_s > 0) json["begin_s"] = rounded(clip.begin_s, 1e6);
   if (clip.captured_us != 0) json["captured_us"] = clip.captured_us;
   if (clip.revision != 0) json["revision"] = clip.revision;

@@ -14,6 +14,12 @@
 
 namespace verge::audio {
 
+/// One thing that a recogniser may have heard.
+struct Alternative {
+  std::string text;
+  double log_probability = 0;  ///< Natural, of the whole text, as the recogniser sees it.
+};
+
 struct Clip {
   static constexpr std::size_t kTextBytesMax = 16U << 10U;
   static constexpr std::size_t kNameBytesMax = 200;  ///< Of speaker, room, device, split, source.
@@ -29,7 +35,7 @@ struct Clip {
   std::string heard;                      ///< What the model wrote; empty when none looked.
   double confidence = 0;                  ///< Of heard, 0..1.
   std::vector<SpokenWord> words;          ///< Of heard.
-  std::vector<std::string> alternatives;  ///< Other texts the model thought of, the likeliest first.
+  std::vector<Alternative> alternatives;  ///< Other texts the model thought of, the likeliest first.
   std::string model;                      ///< Digest of the model that heard it.
 
   std::string speaker, room, device;  ///< Who, where, which microphone; empty when not known.

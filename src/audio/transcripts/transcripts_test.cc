@@ -39,7 +39,7 @@ TEST(Clip, ComesBackFromItsJson) {
   clip.heard = "line free stop";
   clip.confidence = 0.75;
   clip.words = {{"line", 0.9, 0, 0.5}, {"free", 0.25, 0.5, 0.75}, {"stop", 1, 0.75, 1}};
-  clip.alternatives = {"line three stop", "lime free stop"};
+  clip.alternatives = {{"line three stop", -1.5}, {"lime free stop", -4}};
   clip.is_reviewed = true;
   clip.revision = 3;
   clip.captured_us = 1'700'000'000'000'000;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "audio/transcripts/clip.h"
 #include "base/result.h"
 
 namespace verge::audio {
@@ -58,11 +59,6 @@ class WordModel {
   std::vector<std::map<Key, Entry>> entries_;  ///< By order - 1.
 };
 
-/// One thing that a recogniser may have heard.
-struct Alternative {
-  std::string text;
-  double log_probability = 0;  ///< Natural, of the whole text, as the recogniser sees it.
-};
 /// The index of the best alternative when the model's log probability times `weight` is added to the recogniser's, and
 /// `word_bonus` per word against its leaning to short texts. Equals keep their order. Errors none; empty gives 0.
 std::size_t rescore(std::span<const Alternative> alternatives, const WordModel& model, double weight,
