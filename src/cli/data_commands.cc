@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/exchange_transcripts.h"
 #include "cli/transcribe_files.h"
+#include "cli/transcript_report.h"
 
 namespace verge::cli {
 namespace {
@@ -29,6 +30,7 @@ struct DataArguments {
   bool has_note = false;
   std::vector<PageFile> review_page;
   std::uint16_t port = 0;
+  TranscriptReportRequest report;
 };
 
 // ---- transcribe ----
@@ -252,6 +254,27 @@ Status split(const Context& context, const DataArguments& arguments) {
   return Done{};
 }
 
+// ---- report ----
+
+Status report(const Context& context, const DataArguments& arguments) {
+  VERGE_TRY(const auto json, report_transcripts(arguments.report));
+  if (context.form == OutputForm::json) {
+    context.print(json);
+    return Done{};
+  }
+  const auto cell = [&](const char* part, const char* member) {
+    return fmt::format("{:.1f} %", 100 * json["held_out"][part][member].get<double>());
+  };
+  fmt::print("{}",
+             to_table({"HELD OUT", "WORD ERRORS", "LOW", "HIGH"},
+                      {{"as heard", cell("before", "rate"), cell("before", "low"), cell("before", "high")},
+                       {"with corrections", cell("after", "rate"), cell("after", "low"), cell("after", "high")}}));
+  fmt::print("\n{} clips, {} words held out; learned from {} clips\nReport:  {}\n", to_cell(json["held_out"]["clips"]),
+             to_cell(json["held_out"]["words"]), to_cell(json["train_clips"]),
+             (arguments.report.target / "report.html").string());
+  return Done{};
+}
+
 // ---- import, export ----
 
 Status import(const Context& context, const DataArguments& arguments) {
@@ -364,6 +387,22 @@ void add_split(CLI::App& data, Context& context, const Arguments& arguments) {
   command->callback([&context, arguments] { context.status = split(context, *arguments); });
 }
 
+void add_report(CLI::App& data, Context& context, const Arguments& arguments) {
+  auto* command = data.add_subcommand("report", "What the corrections are worth: word errors before and after");
+  command->add_option("dataset", arguments->report.dataset, "The dataset's folder: reviewed and split")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  command
+      ->add_option("--out", arguments->report.target,
+                   "Folder for report.html, report.json, phrases.txt, words.arpa, corrections.json")
+      ->required();
+  command->add_option("--seed", arguments->report.seed, "Of the folds and the draws")->capture_default_str();
+  command->footer(
+      "Learns from the reviewed clips of split train and measures on those of test.\nExample:\n"
+      "  verge data report datasets/notes --out reports/notes");
+  command->callback([&context, arguments] { context.status = report(context, *arguments); });
+}
+
 void add_import(CLI::App& data, Context& context, const Arguments& arguments) {
   auto* command = data.add_subcommand("import", "Sound and texts that others wrote into a dataset");
   auto& request = arguments->import;
@@ -415,6 +454,7 @@ void add_data_commands(CLI::App& app, Context& context, std::vector<PageFile> re
   add_split(*data, context, arguments);
   add_show(*data, context, arguments);
   add_versions(*data, context, arguments);
+  add_report(*data, context, arguments);
 }
 
 }  // namespace verge::cli

@@ -141,8 +141,15 @@ double overlap_s(const audio::SpeakerTurn& turn, const audio::Clip& clip) {
          std::max(turn.begin_s, clip.begin_s);
 }
 
-/// The name of the recording that a clip was cut from, else its own, without folder and ending.
+/// The name of the recording that a clip was cut from, else its own, without ending: "monday-gate" of monday/gate.wav.
 std::string recording_name(const audio::Clip& clip) {
+  std::string name = path(clip.source.empty() ? clip.media.substr(6) : clip.source).replace_extension().string();
+  std::ranges::replace(name, '/', '-');
+  return name;
+}
+
+/// Those who write RTTM know the file's name, not the folder that we add.
+std::string plain_recording_name(const audio::Clip& clip) {
   return path(clip.source.empty() ? clip.media : clip.source).stem().string();
 }
 
@@ -154,7 +161,8 @@ Status set_speakers(audio::Dataset& dataset, const ImportRequest& request, Impor
   const auto clips = dataset.clips();
   for (auto clip : clips) {
     const audio::SpeakerTurn* best = nullptr;
-    const auto [from, to] = by_file.equal_range(recording_name(clip));
+    const auto name = by_file.contains(recording_name(clip)) ? recording_name(clip) : plain_recording_name(clip);
+    const auto [from, to] = by_file.equal_range(name);
     for (auto at = from; at != to; ++at) {
       const double shared = overlap_s(*at->second, clip);
       if (shared > 0 && (best == nullptr || shared > overlap_s(*best, clip))) best = at->second;

@@ -27,7 +27,7 @@ constexpr std::string_view kEndings[] = {".wav", ".flac", ".ogg", ".oga", ".opus
 
 struct Job {
   path file;
-  std::string source;  ///< As the clips name it: relative to the folder that was given.
+  std::string source;  ///< As the clips name it: with the name of the folder that was given before it.
   std::string digest;
   std::uint64_t bytes = 0;
   double part = 0;  ///< Done, 0..1.
@@ -99,11 +99,15 @@ Result<std::vector<Job>> find_jobs(const TranscribeRequest& request) {
   std::set<path> seen;
   for (const auto& input : request.inputs) {
     VERGE_TRY(const auto files, find_recordings(input));
+    std::error_code ignored;
+    const bool is_folder = std::filesystem::is_directory(input, ignored);
+    // With the folder's own name: Monday's and Tuesday's gate.wav are two recordings.
+    const path above = std::filesystem::weakly_canonical(input, ignored).filename();
     for (const auto& file : files) {
       std::error_code problem;
       if (!seen.insert(std::filesystem::weakly_canonical(file, problem)).second) continue;
-      const bool is_folder = std::filesystem::is_directory(input, problem);
-      Job job{file, (is_folder ? std::filesystem::relative(file, input, problem) : file.filename()).string(), "", 0, 0};
+      Job job{file, (is_folder ? above / std::filesystem::relative(file, input, problem) : file.filename()).string(),
+              "", 0, 0};
       job.bytes = std::max<std::uint64_t>(1, std::filesystem::file_size(file, problem));
       jobs.push_back(std::move(job));
     }

@@ -251,13 +251,13 @@ await check("what was accepted can be undone, and a correction made before is on
   demand(bareWords((await clips(page)).find(other => other.media === clip.media).text).join(" ") === truth[clip.media], "two undos did not lead back");
 });
 
-await check("the speaker is written by keyboard and kept", async () => {
-  await page.keyboard.press("Alt+s");
-  await page.keyboard.type("anna");
+await check("the room is written by keyboard and kept", async () => {
+  await page.keyboard.press("Alt+r");
+  await page.keyboard.type("yard");
   await page.keyboard.press("Enter");
   await saved(page);
   const media = await openMedia(page);
-  demand((await clips(page)).find(clip => clip.media === media).speaker === "anna", "no speaker is stored");
+  demand((await clips(page)).find(clip => clip.media === media).room === "yard", "no room is stored");
 });
 await screenshots("reviewed");
 

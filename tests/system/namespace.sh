@@ -13,3 +13,13 @@ make_namespace() {
 inside() { nsenter --net="/run/netns/$namespace" "$@"; }
 
 remove_namespace() { ip netns del "$namespace" 2>/dev/null || true; }
+
+# The driver of tests/browser, once; two tests may want it at the same time.
+prepare_browser() {
+  local folder=$root/tests/browser
+  (
+    flock 9
+    [ -f "$folder/node_modules/.package-lock.json" ] && [ ! "$folder/package-lock.json" -nt "$folder/node_modules/.package-lock.json" ] && exit 0
+    cd "$folder" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund
+  ) 9<"$folder/package.json"
+}

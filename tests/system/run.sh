@@ -101,12 +101,6 @@ prepare_sdks() {
     printf '%s\n' "$wanted" >"$sdk/installed"
 }
 
-prepare_browser() {
-  local driver=$root/tests/browser/node_modules/.package-lock.json
-  [ -f "$driver" ] && [ ! "$root/tests/browser/package-lock.json" -nt "$driver" ] && return 0
-  (cd "$root/tests/browser" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --silent --no-audit --no-fund)
-}
-
 device_name() { inside "$verge" device list -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["id"])'; }
 
 # The programs and containers of the first start are the ones that run after the second.
