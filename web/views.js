@@ -10,6 +10,7 @@ import {blurWords} from "./evidence.js";
 import {clockTime, clockTimeMs, number, reading, steady} from "./format.js";
 import {heatOf, paintHeat} from "./heat.js";
 import {sourceKey} from "./link.js";
+import {Spectrogram} from "./spectrogram.js";
 
 /** Sizes a canvas to its box at device pixels; returns its size in CSS pixels, or null while it has none. */
 function fit(canvas) {
@@ -324,13 +325,18 @@ export class PictureView {
   }
 }
 
-const peaks_max = 400;
+const peaks_max = 512; // as many as the spectrogram has columns: both show the same time
 const silence_db = -90;
 const lines_max = 60;
 
-/** Level and shape of a sound, and what was said. */
+const isSpoken = event => event.type.startsWith("speech.");
+
+/** Level, spectrogram and shape of a sound, what was said, and how strange it is where something scores it. */
 export class SoundView {
   #canvas = h("canvas", {class: "wave", "aria-hidden": "true"});
+  #picture = h("canvas", {class: "spectrum", "aria-hidden": "true"});
+  #spectrogram = new Spectrogram(this.#picture, cssColour);
+  #said;
   #meter = h("div", {class: "fill"});
   #list = h("ol", {class: "transcript", "aria-label": "Transcript", tabIndex: 0});
   #empty = h("p", {class: "quiet hint", text: "Nothing has been said yet."});
@@ -340,14 +346,19 @@ export class SoundView {
   #heard_us = 0; // when the last line was said
   #frame = 0;
   #source;
-  #observer = new ResizeObserver(() => this.#draw());
+  #observer = new ResizeObserver(() => {
+    this.#draw();
+    this.#spectrogram.draw();
+  });
   frames = 0;
 
   constructor(source) {
+    this.#said = h("div", {class: "said"}, this.#empty, this.#list);
     this.element = h(
       "div",
       {class: "view sound"},
-      h("div", {class: "said"}, this.#empty, this.#list),
+      this.#said,
+      this.#picture,
       this.#canvas,
       h("div", {class: "meter", "aria-hidden": "true"}, this.#meter)
     );
@@ -368,18 +379,20 @@ export class SoundView {
   close() {
     this.#observer.disconnect();
     cancelAnimationFrame(this.#frame);
+    this.#spectrogram.close();
   }
 
   accepts(event) {
-    return event.family === "audio";
+    return event.family === "audio" && isSpoken(event);
   }
   alarm() {
-    return false;
+    return this.#header?.alarm === true;
   }
 
   event(event) {
     if (!event.label) return;
     this.#empty.hidden = true;
+    this.#said.hidden = false;
     this.#heard_us = Math.max(this.#heard_us, event.captured_us);
     const partial = event.type.endsWith(".partial");
     const follow = this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
@@ -396,9 +409,13 @@ export class SoundView {
     if (follow) this.#list.scrollTop = this.#list.scrollHeight;
   }
 
-  frame(header) {
+  frame(header, bytes) {
     this.#header = header;
     this.frames++;
+    this.#picture.hidden = !this.#spectrogram.add(header, bytes);
+    // A machine that is only listened to says nothing: its picture gets the room of the transcript.
+    this.#said.hidden = typeof header.score === "number" && !this.#list.children.length;
+    this.element.classList.toggle("quiet-one", this.#said.hidden);
     for (const peak of header.peaks ?? []) this.#peaks.push({peak, speaking: header.speaking});
     if (this.#peaks.length > peaks_max) this.#peaks.splice(0, this.#peaks.length - peaks_max);
     // −60 dBFS and below is an empty meter.
@@ -413,12 +430,13 @@ export class SoundView {
 
   facts() {
     if (!this.#header) return [];
-    const {level_db, probability, speaking} = this.#header;
-    return [
-      ["level", level_db > silence_db ? `${number(level_db, 0)} dBFS` : "silence"],
-      ["speech", speaking ? "yes" : "no"],
-      ["probability", steady(probability, 2)],
-    ];
+    const {level_db, probability, speaking, score, threshold} = this.#header;
+    const level = ["level", level_db > silence_db ? `${number(level_db, 0)} dBFS` : "silence"];
+    if (typeof score === "number") {
+      const limit = typeof threshold === "number" ? ` of ${reading(threshold)}` : "";
+      return [level, ["score", `${reading(score)}${limit}`]];
+    }
+    return [level, ["speech", speaking ? "yes" : "no"], ["probability", steady(probability, 2)]];
   }
 
   #draw() {
@@ -426,7 +444,7 @@ export class SoundView {
     if (!size) return;
     const context = this.#canvas.getContext("2d");
     context.clearRect(0, 0, size.width, size.height);
-    const step = 3;
+    const step = Math.max(1.5, size.width / peaks_max);
     const count = Math.floor(size.width / step);
     const shown = this.#peaks.slice(-count);
     const speaking = cssColour("audio"),
@@ -434,7 +452,7 @@ export class SoundView {
     shown.forEach(({peak, speaking: speech}, index) => {
       const high = Math.max(2, peak * size.height);
       context.fillStyle = speech ? speaking : silent;
-      context.fillRect(size.width - (shown.length - index) * step, (size.height - high) / 2, 2, high);
+      context.fillRect(size.width - (shown.length - index) * step, (size.height - high) / 2, step * 0.7, high);
     });
   }
 }

@@ -1,8 +1,6 @@
 #include "audio/add_stages.h"
 
-#include <algorithm>
-#include <cmath>
-
+#include "audio/live/live_sound.h"
 #include "audio/recording/recording_source.h"
 #include "audio/speech/speech_stage.h"
 #include "audio/speech/voice_stage.h"
@@ -53,31 +51,6 @@ Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const 
   VERGE_TRY(const auto model, string_member(options, "model"));
   speech.model = model;
   return make_speech_stage(std::move(speech), context);
-}
-
-/// Sixteen peaks of the block, 0..1, for a drawn wave form.
-Json peaks_of(const std::vector<float>& samples) {
-  constexpr std::size_t kPeaks = 16;
-  Json peaks = Json::array();
-  for (std::size_t part = 0; part < kPeaks; ++part) {
-    float peak = 0;
-    for (std::size_t at = part * samples.size() / kPeaks; at < (part + 1) * samples.size() / kPeaks; ++at) {
-      peak = std::max(peak, std::abs(samples[at]));
-    }
-    peaks.push_back(std::round(std::min(1.0F, peak) * 1000) / 1000);
-  }
-  return peaks;
-}
-
-std::optional<pipeline::LiveFrame> render_sound(const pipeline::Packet& packet, const pipeline::LiveRequest&) {
-  const auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
-  if (!block || block->is_segment) return std::nullopt;
-  return pipeline::LiveFrame{{{"kind", "sound"},
-                              {"level_db", std::round(block->level_db * 10) / 10},
-                              {"probability", std::round(block->speech_probability * 100) / 100},
-                              {"speaking", block->speech_probability >= 0.5F},
-                              {"peaks", peaks_of(block->samples)}},
-                             {}};
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <fmt/format.h>
 #include <mutex>
 
@@ -14,6 +15,7 @@ using pipeline::MethodReply;
 using pipeline::Packet;
 
 constexpr const char* kLiveTap = "live";
+constexpr std::size_t kSoundBlocksMax = 16;  ///< Half a second of the usual blocks; five times what a frame waits for.
 
 MethodReply refuse(int status, std::string message) { return {status, {{"message", std::move(message)}}}; }
 
@@ -38,6 +40,16 @@ struct LiveSender::View {
   bool is_masked = false;
   std::int64_t next_us = 0;
   std::int64_t first_us = 0, taken = 0, skipped = 0;
+  std::deque<std::shared_ptr<const pipeline::AudioBlock>> sound;  ///< Since the last frame.
+
+  /// A spectrogram without holes needs every block, not only the newest; of a stream that brings more than a frame
+  /// shows, the oldest go.
+  void keep_sound(const Packet& packet) {
+    auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
+    if (!block || block->is_segment) return;
+    sound.push_back(std::move(block));
+    if (sound.size() > kSoundBlocksMax) sound.pop_front();
+  }
 
   void show(const Packet& packet) {
     if (pipeline::payload_as<contract::Event>(packet)) return;
@@ -49,8 +61,11 @@ struct LiveSender::View {
       wanted = request;
       if (first_us == 0) first_us = now_us;
       ++taken;
+      keep_sound(packet);
       if (now_us < next_us) return;
       const bool is_picture = pipeline::payload_as<pipeline::Scene>(packet) != nullptr;
+      wanted.sound.assign(sound.begin(), sound.end());
+      sound.clear();
       next_us = now_us + static_cast<std::int64_t>(1e6 / (is_picture ? options.picture_hz_max : options.other_hz_max));
     }
     auto frame = catalog->render(packet, wanted);

@@ -103,6 +103,9 @@ struct AudioBlock {
   bool is_segment = false;       ///< A whole utterance cut out by the voice detector.
   float speech_probability = 0;  ///< Of this block, when a detector saw it.
   float level_db = -120;         ///< RMS relative to full scale.
+  std::optional<float> score;    ///< Set by a scoring stage; larger is stranger.
+  std::optional<float> threshold;
+  bool is_alarm = false;
 };
 
 /// One reading of several sensors. NaN: missing.

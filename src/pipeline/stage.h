@@ -124,6 +124,8 @@ struct LiveRequest {
   Blur blur = Blur::people;
   int width_max = 640;  ///< Pixels; wider pictures are made smaller.
   int quality = 70;     ///< Of a JPEG, 1..100.
+  /// Sound: the stream's blocks since the last frame, the oldest first, the packet's own the last. Empty: only that.
+  std::vector<std::shared_ptr<const AudioBlock>> sound{};
 };
 using LiveRenderer = std::function<std::optional<LiveFrame>(const Packet& packet, const LiveRequest& request)>;
 
