@@ -58,19 +58,26 @@ function marksOn(event) {
     });
 }
 
+/** A snapshot, or of a sound event what was heard. */
 function picture(event, digest) {
-  const bar = h("progress", {max: 1, value: 0, "aria-label": "Fetching the snapshot"});
+  const what = event.family === "audio" ? "sound" : "snapshot";
+  const bar = h("progress", {max: 1, value: 0, "aria-label": `Fetching the ${what}`});
   const caption = h("figcaption", {class: "quiet"}, "Fetching from the device… ", bar);
   const figure = h("figure", {class: "evidence"}, caption);
   fetchFile(event, digest, part => (bar.value = part)).then(
     ({blob, blur, bytes}) => {
       const url = URL.createObjectURL(blob);
+      if (blob.type.startsWith("audio/")) {
+        caption.replaceChildren(`Sound · ${size(bytes)} · ${shortDigest(digest)}`);
+        figure.prepend(h("audio", {src: url, controls: true, preload: "auto"}));
+        return;
+      }
       const image = h("img", {src: url, alt: `Snapshot of ${event.stream} when the event was raised`});
       image.addEventListener("load", () => setTimeout(() => URL.revokeObjectURL(url), 60_000), {once: true});
       caption.replaceChildren(`Snapshot · ${blurWords(blur)} · ${size(bytes)} · ${shortDigest(digest)}`);
       figure.prepend(h("div", {class: "marked"}, image, marksOn(event)));
     },
-    error => caption.replaceChildren(h("b", {text: "No snapshot to show."}), ` ${error.message}`)
+    error => caption.replaceChildren(h("b", {text: `No ${what} to ${what === "sound" ? "play" : "show"}.`}), ` ${error.message}`)
   );
   return figure;
 }

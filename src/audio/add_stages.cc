@@ -1,6 +1,7 @@
 #include "audio/add_stages.h"
 
 #include "audio/live/live_sound.h"
+#include "audio/live/sound_wish.h"
 #include "audio/recording/recording_source.h"
 #include "audio/speech/speech_stage.h"
 #include "audio/speech/voice_stage.h"
@@ -50,6 +51,7 @@ Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const 
   SpeechStageOptions speech;
   VERGE_TRY(const auto model, string_member(options, "model"));
   speech.model = model;
+  VERGE_TRY(speech.sound, SoundWish::read(options, context));
   return make_speech_stage(std::move(speech), context);
 }
 
@@ -81,7 +83,8 @@ void add_stages(pipeline::Catalog& catalog) {
       .name = "speech",
       .where = "audio/speech/speech_stage.h",
       .summary = "Turns utterances into text (Moonshine); one event speech.final each.",
-      .options = {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true)},
+      .options = SoundWish::added_to(
+          {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true)}),
       .make = make_speech});
   catalog.add_live_renderer(render_sound);
 }

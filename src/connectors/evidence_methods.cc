@@ -74,9 +74,10 @@ Result<std::string> stream_of(const Json& parameters, const Executor& executor) 
 
 Json described(const StoredFile& file, pipeline::Blur now) {
   return {{"digest", file.digest},
-          {"type", file.label.ending == "jpg"   ? "image/jpeg"
-                   : file.label.ending == "mp4" ? "video/mp4"
-                                                : "video/x-matroska"},
+          {"type", file.label.ending == "jpg"    ? "image/jpeg"
+                   : file.label.ending == "mp4"  ? "video/mp4"
+                   : file.label.ending == "flac" ? "audio/flac"
+                                                 : "video/x-matroska"},
           {"bytes", file.bytes},
           {"captured_us", file.label.captured_us},
           {"blur", file.label.blur},
@@ -257,6 +258,7 @@ MethodReply EvidenceMethods::replay_clip(const Json& parameters, const Running& 
   const auto path = (*store)->path_of(*digest);
   if (!file || !path) return says(404, fmt::format("replay: evidence \"{}\" is not here", *digest));
   if (file->label.ending == "jpg") return says(400, "replay: it is a picture; a clip is needed");
+  if (file->label.ending == "flac") return says(400, "replay: it is sound; a clip is needed");
   if (!running.spec || is_replaying_.exchange(true))
     return says(503, "a replay is running; try again when it has ended");
   ReplayRequest request{*stream, std::filesystem::absolute(*path), file->label.captured_us, *limit_s};

@@ -8,11 +8,12 @@ namespace {
 
 class SpeechStage final : public pipeline::Stage {
  public:
-  SpeechStage(std::unique_ptr<SpeechRecognizer> recognizer, const pipeline::Context& context)
-      : recognizer_(std::move(recognizer)), context_(context), boot_id_(boot_id()) {}
+  SpeechStage(std::unique_ptr<SpeechRecognizer> recognizer, SoundWish sound, const pipeline::Context& context)
+      : recognizer_(std::move(recognizer)), sound_(std::move(sound)), context_(context), boot_id_(boot_id()) {}
 
   Status process(const pipeline::Packet& packet, const pipeline::Emit& emit) override {
     const auto block = pipeline::payload_as<pipeline::AudioBlock>(packet);
+    sound_.hold(packet);
     if (!block || !block->is_segment) {
       emit(packet);
       return Done{};
@@ -42,12 +43,14 @@ class SpeechStage final : public pipeline::Stage {
     event->span = contract::Span{packet.captured_us, packet.captured_us + event->duration_us};
     event->model = recognizer_->model_digest();
     event->pipeline = context_.pipeline_hash;
+    *event = sound_.with_sound(std::move(*event));
     pipeline::Packet out = packet;
     out.payload = std::shared_ptr<const contract::Event>(std::move(event));
     return out;
   }
 
   const std::unique_ptr<SpeechRecognizer> recognizer_;
+  SoundWish sound_;
   const pipeline::Context context_;
   const std::string boot_id_;
 };
@@ -58,7 +61,7 @@ Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions op
                                                            const pipeline::Context& context) {
   if (options.model.is_relative()) options.model = context.folder / options.model;
   VERGE_TRY(auto recognizer, SpeechRecognizer::load(options.model, options.recognizer));
-  return std::unique_ptr<pipeline::Stage>(new SpeechStage(std::move(recognizer), context));
+  return std::unique_ptr<pipeline::Stage>(new SpeechStage(std::move(recognizer), std::move(options.sound), context));
 }
 
 }  // namespace verge::audio

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "audio/live/sound_wish.h"
 #include "audio/speech/speech_recognizer.h"
 #include "pipeline/stage.h"
 
@@ -15,6 +16,7 @@ namespace verge::audio {
 struct SpeechStageOptions {
   std::filesystem::path model;  ///< Folder with encoder.onnx, decoder.onnx, tokenizer.json.
   RecognizerOptions recognizer;
+  SoundWish sound{};  ///< Whether an event's sound is kept.
 };
 Result<std::unique_ptr<pipeline::Stage>> make_speech_stage(SpeechStageOptions options,
                                                            const pipeline::Context& context);
