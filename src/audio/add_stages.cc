@@ -51,6 +51,8 @@ Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const 
   SpeechStageOptions speech;
   VERGE_TRY(const auto model, string_member(options, "model"));
   speech.model = model;
+  VERGE_TRY(const auto corrections, string_member(options, "corrections"));
+  speech.corrections = corrections;
   VERGE_TRY(speech.sound, SoundWish::read(options, context));
   return make_speech_stage(std::move(speech), context);
 }
@@ -84,7 +86,9 @@ void add_stages(pipeline::Catalog& catalog) {
       .where = "audio/speech/speech_stage.h",
       .summary = "Turns utterances into text (Moonshine); one event speech.final each.",
       .options = SoundWish::added_to(
-          {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true)}),
+          {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true),
+           option("corrections", "path", "Folder that verge data report wrote: corrects what was corrected before",
+                  "")}),
       .make = make_speech});
   catalog.add_live_renderer(render_sound);
 }

@@ -155,6 +155,18 @@ class Transcripts:
         changed = self.json("versions", "datasets/notes", "--diff", version["version"][7:15])
         self.verdicts.check("nothing differs from it", changed == [], str(changed))
 
+    def use(self):
+        """The guide's pipeline: the recording that is always misheard, with what was learned from another speaker."""
+        text = (ROOT / "docs" / "transcripts.md").read_text().split("## Use what was learned\n")[1]
+        (self.folder / "heard.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.S)[0])
+        (self.folder / "models").mkdir()
+        (self.folder / "models/voice").symlink_to(CACHE / "models/silero-vad")
+        (self.folder / "models/speech").symlink_to(CACHE / "models/moonshine-tiny")
+        done = self.run("verge-infer", "heard.yaml", "--metrics", "off")
+        events = [json.loads(line) for line in (self.folder / "heard.jsonl").read_text().splitlines()] if done.returncode == 0 else []
+        self.verdicts.check("a pipeline corrects what was corrected before", len(events) == 1 and "rear" in events[0]["label"].lower()
+                            and "rear" not in events[0].get("extension", {}).get("heard", "rear").lower(), f"{events} {done.stderr[-300:]}")
+
     def exchange(self):
         done = self.run(shell="set -e\n" + blocks("Exchange")[0])
         if not self.verdicts.check("the guide's exchange", done.returncode == 0, done.stderr[-400:]):
@@ -191,7 +203,7 @@ def main():
     programs, options = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     with tempfile.TemporaryDirectory(prefix="verge-transcripts-") as folder:
         work = Transcripts(programs, pathlib.Path(folder), options)
-        for step in (work.record, work.transcribe, work.review, work.measure, work.exchange, work.refuse):
+        for step in (work.record, work.transcribe, work.review, work.measure, work.use, work.exchange, work.refuse):
             begin = time.monotonic()
             step()
             print(f"      ({step.__name__}: {time.monotonic() - begin:.1f} s)")

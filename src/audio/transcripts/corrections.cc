@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "audio/transcripts/word_errors.h"
+#include "base/disk.h"
 #include "training/validation.h"
 
 namespace verge::audio {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr double kWeightsTried[] = {0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5};
 constexpr int kFolds = 5;
+constexpr std::size_t kFileBytesMax = 256U << 20U;
 constexpr std::size_t kPairsMax = 100'000;
 constexpr double kSurest = 0.999;  ///< A recogniser that says 1 is wrong sometimes, too.
 
@@ -176,6 +178,21 @@ Result<Corrections> Corrections::from_json(const Json& json, WordModel model) {
       ErrorCode::invalid_argument,
       "read corrections: \"corrections\" must be {heard: {said: count}}, \"right\" and \"missed\" {word: count}, "
       "counts above 0; make the file with verge data report"};
+}
+
+Result<Corrections> Corrections::load(const std::filesystem::path& folder, double& weight) {
+  const auto words = folder / "words.arpa", counts = folder / "corrections.json";
+  VERGE_TRY(const auto arpa, read_file(words, kFileBytesMax));
+  VERGE_TRY(auto model, WordModel::from_arpa(arpa, words.string()));
+  VERGE_TRY(const auto text, read_file(counts, kFileBytesMax));
+  const auto json = parse_json(text);
+  if (!json) return json.error().within(counts.string());
+  auto made = from_json(*json, std::move(model));
+  if (!made) return std::move(made).error().within(counts.string());
+  VERGE_TRY(weight, number_member(*json, "weight", weight));
+  if (!(weight >= 0 && weight <= 2))
+    return Error{ErrorCode::invalid_argument, fmt::format("{}: weight is {:g}; give 0 to 2", counts.string(), weight)};
+  return made;
 }
 
 Result<CorrectionStudy> study_corrections(std::span<const Clip> clips, std::uint64_t seed) {

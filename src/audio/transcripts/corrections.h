@@ -6,6 +6,7 @@
 // Allen 1996 for correcting a recogniser's words after it; word_model.h. Threads: immutable; share it.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <span>
 #include <string>
@@ -39,6 +40,9 @@ class Corrections {
   /// Beside words.arpa: {"corrections": {heard: {said: count}}, "heard_right": {…}}. docs/formats/word-model.md.
   Json to_json() const;
   static Result<Corrections> from_json(const Json& json, WordModel model);
+  /// words.arpa and corrections.json of a folder that verge data report wrote; `weight` gets that of the file. Errors:
+  /// not_found, invalid_argument naming file and line or member.
+  static Result<Corrections> load(const std::filesystem::path& folder, double& weight);
 
  private:
   explicit Corrections(WordModel model) : model_(std::move(model)) {}

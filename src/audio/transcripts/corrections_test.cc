@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include "audio/transcripts/word_errors.h"
+#include "base/disk.h"
+#include "base/temporary_folder.h"
 
 namespace verge::audio {
 namespace {
@@ -93,6 +95,25 @@ TEST(Corrections, ComeBackFromTheirFile) {
   EXPECT_EQ(again->corrected(clip, {}), learned->corrected(clip, {}));
   for (const char* text : {"{}", "[]", R"({"corrections": {"a": {"b": -1}}})", R"({"corrections": {"a": 5}})"})
     EXPECT_FALSE(Corrections::from_json(*parse_json(text), *model)) << text;
+}
+
+TEST(Corrections, LoadFromTheFolderOfAReport) {
+  const TemporaryFolder folder;
+  const auto learned = Corrections::learn(notes("anna", "train"));
+  ASSERT_TRUE(learned);
+  double weight = 0.5;
+  EXPECT_EQ(Corrections::load(folder.path(), weight).error().code, ErrorCode::not_found);
+  auto json = learned->to_json();
+  json["weight"] = 0.3;
+  ASSERT_TRUE(write_file(folder.path() / "words.arpa", learned->model().to_arpa()));
+  ASSERT_TRUE(write_file(folder.path() / "corrections.json", to_text(json)));
+  const auto loaded = Corrections::load(folder.path(), weight);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_DOUBLE_EQ(weight, 0.3);
+  EXPECT_EQ(loaded->corrected(heard_clip("Line free/0.4 open.", "", "ben", 0), {}), "Line three open.");
+  json["weight"] = 9;
+  ASSERT_TRUE(write_file(folder.path() / "corrections.json", to_text(json)));
+  EXPECT_THAT(Corrections::load(folder.path(), weight).error().message, testing::HasSubstr("weight is 9"));
 }
 
 TEST(Corrections, AreMeasuredOnWhatWasHeldOut) {

@@ -12,6 +12,7 @@ namespace verge::audio {
 namespace {
 
 constexpr int kRateHz = 16'000;
+constexpr double kSilenceBehind_s = 1;
 constexpr std::size_t kTellEveryBlocks = 64;  ///< About two seconds of sound.
 
 std::int64_t us_of_sample(std::size_t sample) { return static_cast<std::int64_t>(sample) * 1'000'000 / kRateHz; }
@@ -78,12 +79,14 @@ Status Transcriber::transcribe(const std::filesystem::path& recording, const Hoo
     if (status) status = take(packet);
   };
 
+  // Silence behind, as behind a recording that plays as a microphone: the last utterance gets its padding, too.
+  const auto end = samples.size() + static_cast<std::size_t>(kSilenceBehind_s * kRateHz);
   const double all_s = static_cast<double>(samples.size()) / kRateHz;
-  for (std::size_t at = 0; at < samples.size(); at += VoiceDetector::kBlockSamples) {
+  for (std::size_t at = 0; at < end; at += VoiceDetector::kBlockSamples) {
     VERGE_CHECK(voice->process(block_at(samples, at), emit));
     VERGE_CHECK(status);
     if (hooks.tell && at / VoiceDetector::kBlockSamples % kTellEveryBlocks == 0)
-      hooks.tell(static_cast<double>(at) / kRateHz, all_s);
+      hooks.tell(std::min(all_s, static_cast<double>(at) / kRateHz), all_s);
   }
   VERGE_CHECK(voice->close(emit));
   VERGE_CHECK(status);
