@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "connectors/camera/multipart_reader.h"
-#include "connectors/camera/network_errors.h"
 #include "connectors/camera/tls_tunnel.h"
+#include "connectors/network_errors.h"
 
 namespace verge::connectors {
 namespace {
@@ -54,7 +54,7 @@ class HttpLink final : public CameraLink {
     const std::string host = tunnel_ ? "Host: " + tunnel_->host() + "\r\n" : "";
     if (tunnel_) ffmpeg_->av_dict_set(&settings, "headers", host.c_str(), 0);
     const std::string url = tunnel_ ? tunnel_->url() : options_.url;
-    const AVIOInterruptCB interrupt{has_to_end, &watch};
+    const AVIOInterruptCB interrupt = interrupt_by(watch);
     const int code = ffmpeg_->avio_open2(&io, url.c_str(), AVIO_FLAG_READ, &interrupt, &settings);
     ffmpeg_->av_dict_free(&settings);
     if (code < 0) {

@@ -12,10 +12,7 @@
 namespace verge::connectors {
 namespace {
 
-using std::chrono::milliseconds;
-
-constexpr auto kLiveStopCheck = milliseconds(50);
-constexpr int kReportsMax = 2;  // Of one outage to the executor, which waits longer after each.
+constexpr auto kLiveStopCheck = std::chrono::milliseconds(50);
 
 class LiveCamera final : public pipeline::Source, private CameraWatch {
  public:
@@ -26,7 +23,8 @@ class LiveCamera final : public pipeline::Source, private CameraWatch {
         stream_(context.stream),
         context_(context),
         clock_(context.clock == nullptr ? system_clock() : *context.clock),
-        counters_(*context.metrics, context.stream) {}
+        counters_(*context.metrics, context.stream),
+        retry_({"camera", options_.shown, stream_, "pictures come again"}, clock_, counters_.reconnects) {}
 
   Status open() override {
     // By now all stages have said whether they want clips.
@@ -34,57 +32,28 @@ class LiveCamera final : public pipeline::Source, private CameraWatch {
     return link_->prepare();
   }
 
-  /// Comes back with an error once or twice per outage, so that everybody sees it, and goes on trying when called
-  /// again.
   Status run(const pipeline::Emit& emit, const std::function<bool()>& should_stop) override {
     emit_ = &emit;
     should_stop_ = &should_stop;
     if (options_.is_only_kept && !recorder_) {
-      wait_until(std::numeric_limits<std::int64_t>::max());
+      while (!should_stop()) std::this_thread::sleep_for(kLiveStopCheck);
       return Done{};
     }
-    while (!should_stop()) {
-      const Error ending = connect_once();
-      if (should_stop()) break;
-      if (ending.message != reported_ && reports_ < kReportsMax) {
-        ++reports_;
-        reported_ = ending.message;
-        return ending;
-      }
-      if (ending.message != reported_) log_warning("camera", ending.message, {{"source", stream_}});
-      reported_ = ending.message;
-    }
+    VERGE_CHECK(retry_.run([this] { return watch_once(); }, should_stop, [this] { keep_recording(); }));
     if (recorder_) recorder_->finish();
     tell_evidence();
     return Done{};
   }
 
  private:
-  /// Connects, shows what comes, and says why it ended.
-  Error connect_once() {
-    // The executor may have waited a little since the last attempt: that counts.
-    wait_until(again_at_us_);
-    has_shown_ = false;
+  Status watch_once() {
     hear();
-    Status ended = link_->watch(*this);
-    if (is_stopping()) return {};
-    Error error = ended ? Error{ErrorCode::unavailable, "it ended the stream"} : std::move(ended).error();
-    const bool is_refused = error.code == ErrorCode::invalid_argument;
-    if (has_shown_) delay_ = kAgainMin;
-    again_at_us_ = clock_.monotonic_us() + 1000 * (is_refused ? kRefusedDelay : delay_).count();
-    delay_ = std::min(delay_ * 2, kAgainMax);
-    counters_.reconnects.add();
-    // Trying again mends what the executor would take for final.
-    error.code = error.code == ErrorCode::timeout ? ErrorCode::timeout : ErrorCode::unavailable;
-    return std::move(error).within("camera " + options_.shown);
+    return link_->watch(*this);
   }
 
-  void wait_until(std::int64_t monotonic_us) {
-    while (!is_stopping() && clock_.monotonic_us() < monotonic_us) {
-      std::this_thread::sleep_for(kLiveStopCheck);
-      if (recorder_) recorder_->tick(clock_.monotonic_us());
-      tell_evidence();
-    }
+  void keep_recording() {
+    if (recorder_) recorder_->tick(clock_.monotonic_us());
+    tell_evidence();
   }
 
   bool has_to_end() const override { return is_stopping() || clock_.monotonic_us() - heard_us_ > silence_us_; }
@@ -103,12 +72,9 @@ class LiveCamera final : public pipeline::Source, private CameraWatch {
   }
 
   void show(std::shared_ptr<pipeline::Frame> frame, const Arrival& arrival) override {
-    if (!has_shown_) {
+    if (retry_.note_work()) {
       if (shown_before_) ++take_;
-      if (reports_ > 0) log_info("camera", "pictures come again", {{"source", stream_}, {"camera", options_.shown}});
-      has_shown_ = shown_before_ = true;
-      reports_ = 0;
-      reported_.clear();
+      shown_before_ = true;
     }
     if (recorder_) recorder_->note_size(frame->width, frame->height);
     frame->take = take_;
@@ -124,15 +90,13 @@ class LiveCamera final : public pipeline::Source, private CameraWatch {
   const pipeline::Context context_;
   const Clock& clock_;
   CameraCounters counters_;
+  LiveRetry retry_;
   std::unique_ptr<CameraRecorder> recorder_;
   const pipeline::Emit* emit_ = nullptr;  // Both while run() is on the stack.
   const std::function<bool()>* should_stop_ = nullptr;
-  std::int64_t heard_us_ = 0, again_at_us_ = 0;
-  milliseconds delay_ = kAgainMin;
-  bool has_shown_ = false, shown_before_ = false;  // A picture: on this connection, on any.
+  std::int64_t heard_us_ = 0;
+  bool shown_before_ = false;
   std::uint32_t take_ = 0;
-  int reports_ = 0;
-  std::string reported_;
   Arrival last_;
 };
 

@@ -1,13 +1,11 @@
 // connectors/camera/live_camera.h -- keeps a live camera's pictures coming: watches for silence and connects again.
 //
 // A link (rtsp_camera.h, http_camera.h, v4l2_camera.h) knows how to talk to one sort of camera; this knows what all
-// have in common. A lost, refused, silent or frozen camera is tried again after kAgainMin, doubling to kAgainMax, for
-// ever: pictures are there again within silence_s + kAgainMax (4 s by default) after the camera is. Who is refused for
-// the wrong password waits kRefusedDelay, because cameras lock out who tries too often. Times are those of arrival and
-// never go back; Frame::take grows with each new connection. Threads: as pipeline::Source.
+// have in common. A lost, refused, silent or frozen camera is tried again as live_retry.h says: pictures are there
+// again within silence_s + kAgainMax (4 s by default) after the camera is. Times are those of arrival and never go
+// back; Frame::take grows with each new connection. Threads: as pipeline::Source.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,20 +14,14 @@
 #include "connectors/camera/camera_counters.h"
 #include "connectors/camera/camera_recorder.h"
 #include "connectors/camera/picture_decoder.h"
+#include "connectors/live_retry.h"
 #include "pipeline/stage.h"
 
 namespace verge::connectors {
 
 /// One connection's view of the source that it works for.
-class CameraWatch {
+class CameraWatch : public LiveWatch {
  public:
-  virtual ~CameraWatch() = default;
-  /// True when the connection has to end: the source stops, or nothing was heard for too long. Cheap; asked while
-  /// waiting, at least every 200 ms.
-  virtual bool has_to_end() const = 0;
-  virtual bool is_stopping() const = 0;
-  /// Something came that the camera only sends when it works.
-  virtual void hear() = 0;
   virtual Arrival now() const = 0;
   virtual void show(std::shared_ptr<pipeline::Frame> frame, const Arrival& arrival) = 0;
   virtual CameraCounters& counters() = 0;
@@ -57,10 +49,6 @@ struct LiveCameraOptions {
   std::optional<RecordWish> record{};
   bool is_only_kept = false;  ///< It is there for clips and a recording alone: where nobody wants one it rests.
 };
-
-inline constexpr auto kAgainMin = std::chrono::milliseconds(250);
-inline constexpr auto kAgainMax = std::chrono::milliseconds(1000);
-inline constexpr auto kRefusedDelay = std::chrono::milliseconds(30'000);
 
 /// The source, with a second connection to the same camera of which clips and recordings are made (its main stream,
 /// when the first one is a smaller one for analysis).

@@ -1,7 +1,7 @@
 #include "connectors/camera/rtsp_camera.h"
 
-#include "connectors/camera/network_errors.h"
 #include "connectors/camera/tls_tunnel.h"
+#include "connectors/network_errors.h"
 
 namespace verge::connectors {
 namespace {
@@ -48,7 +48,7 @@ class RtspLink final : public CameraLink {
   int connect(CameraWatch& watch, FfmpegOwned<AVFormatContext>& format) const {
     AVFormatContext* context = ffmpeg_->avformat_alloc_context();
     if (context == nullptr) return AVERROR(ENOMEM);
-    context->interrupt_callback = {has_to_end, &watch};
+    context->interrupt_callback = interrupt_by(watch);
     AVDictionary* settings = nullptr;
     ffmpeg_->av_dict_set(&settings, "rtsp_transport", options_.is_udp ? "udp" : "tcp", 0);
     ffmpeg_->av_dict_set(&settings, "allowed_media_types", "video", 0);

@@ -1,19 +1,24 @@
-// connectors/camera/network_errors.h -- what FFmpeg's error codes of a connection mean for a live camera.
+// connectors/network_errors.h -- what FFmpeg's error codes of a connection mean for a live camera or microphone.
 #pragma once
 
+#include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
-#include "connectors/camera/live_camera.h"
 #include "connectors/camera/tls_tunnel.h"
+#include "connectors/ffmpeg_library.h"
+#include "connectors/live_retry.h"
 
 namespace verge::connectors {
 
-/// For FFmpeg's interrupt call-backs; `watch` is a CameraWatch.
-inline int has_to_end(void* watch) { return static_cast<const CameraWatch*>(watch)->has_to_end() ? 1 : 0; }
+/// Ends FFmpeg's waiting when the connection has to end; the watch outlives what uses it.
+inline AVIOInterruptCB interrupt_by(LiveWatch& watch) {
+  return {[](void* asked) { return static_cast<const LiveWatch*>(asked)->has_to_end() ? 1 : 0; }, &watch};
+}
 
 /// Done when the source stops. doing: "connect", "read". tunnel: null without TLS; it knows better why.
-inline Status connection_error(const FfmpegLibrary& ffmpeg, int code, const CameraWatch& watch, std::string_view doing,
+inline Status connection_error(const FfmpegLibrary& ffmpeg, int code, const LiveWatch& watch, std::string_view doing,
                                const TlsTunnel* tunnel = nullptr) {
   if (watch.is_stopping()) return Done{};
   if (tunnel != nullptr) VERGE_CHECK(tunnel->state());
