@@ -18,6 +18,10 @@ endforeach()
 pkg_check_modules(FFMPEG REQUIRED libavformat libavcodec libavutil libswscale)
 add_library(verge_ffmpeg_headers INTERFACE)
 target_include_directories(verge_ffmpeg_headers SYSTEM INTERFACE ${FFMPEG_INCLUDE_DIRS})
+# ALSA: headers only, too (docs/decisions/0010-alsa-by-dlopen.md).
+pkg_check_modules(ALSA REQUIRED alsa)
+add_library(verge_alsa_headers INTERFACE)
+target_include_directories(verge_alsa_headers SYSTEM INTERFACE ${ALSA_INCLUDE_DIRS})
 # Developers' libraries: without them there are no targets for tests or benchmarks, and the programs still build.
 find_package(GTest QUIET)
 find_package(benchmark QUIET)
