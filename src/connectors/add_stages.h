@@ -8,7 +8,7 @@
 
 namespace verge::connectors {
 
-/// Sources: camera, mqtt. Sinks: router, mqtt, stdout, file, home_assistant.
+/// Sources: camera, microphone, mqtt. Sinks: router, mqtt, stdout, file, home_assistant.
 /// module  the connection that router and mqtt use; null outside an agent
 void add_stages(pipeline::Catalog& catalog, const std::shared_ptr<ModuleClient>& module);
 
