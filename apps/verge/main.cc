@@ -21,6 +21,7 @@ int main(int count, char** words) {
   verge::cli::add_message_commands(app, context);
   verge::cli::add_evidence_commands(app, context);
   verge::cli::add_camera_commands(app, context);
+  verge::cli::add_microphone_commands(app, context);
   verge::cli::add_model_commands(app, context);
   verge::cli::add_access_commands(app, context);
   verge::cli::add_data_commands(app, context, embedded_files());

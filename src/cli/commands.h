@@ -34,14 +34,15 @@ struct Context {
   void print(const Json& value) const;
 };
 
-void add_machine_commands(CLI::App& app, Context& context);   ///< up down status check join supervise logs
-void add_fleet_commands(CLI::App& app, Context& context);     ///< device module twin method deployment apply
-void add_people_commands(CLI::App& app, Context& context);    ///< people add|list|remove
-void add_message_commands(CLI::App& app, Context& context);   ///< message watch|list
-void add_evidence_commands(CLI::App& app, Context& context);  ///< evidence list|get
-void add_camera_commands(CLI::App& app, Context& context);    ///< camera discover|check
-void add_model_commands(CLI::App& app, Context& context);     ///< train model
-void add_access_commands(CLI::App& app, Context& context);    ///< access enrol|list|remove|check
+void add_machine_commands(CLI::App& app, Context& context);     ///< up down status check join supervise logs
+void add_fleet_commands(CLI::App& app, Context& context);       ///< device module twin method deployment apply
+void add_people_commands(CLI::App& app, Context& context);      ///< people add|list|remove
+void add_message_commands(CLI::App& app, Context& context);     ///< message watch|list
+void add_evidence_commands(CLI::App& app, Context& context);    ///< evidence list|get
+void add_camera_commands(CLI::App& app, Context& context);      ///< camera discover|check
+void add_microphone_commands(CLI::App& app, Context& context);  ///< microphone list|check
+void add_model_commands(CLI::App& app, Context& context);       ///< train model
+void add_access_commands(CLI::App& app, Context& context);      ///< access enrol|list|remove|check
 /// data transcribe|review|import|export|split|show|versions|report; review_page: the files of web/ that it serves.
 void add_data_commands(CLI::App& app, Context& context, std::vector<PageFile> review_page);
 void add_package_commands(CLI::App& app, Context& context);  ///< package image run
