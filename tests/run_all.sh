@@ -60,6 +60,7 @@ computing() {
 waiting() {
   whole bad_input tests/bad_input/run.sh build/release/bin
   whole cameras tests/cameras/run.sh build/release/bin
+  whole microphones tests/microphones/run.sh build/release/bin
   whole transcripts tests/transcripts/run.sh build/release/bin
   whole home_assistant tests/home_assistant/run.sh build/release/bin
   whole kills tests/outages/kills --kills 6

@@ -11,7 +11,8 @@ namespace {
 
 std::string address_of(const connectors::CardName& card) { return "alsa:" + card.name; }
 
-double rounded(double number, double step) { return std::round(number / step) * step; }
+/// To so many parts of one; -0 becomes 0.
+double rounded(double number, double parts) { return std::round(number * parts) / parts + 0.0; }
 
 }  // namespace
 
@@ -46,14 +47,14 @@ Json microphone_report_as_json(const std::string& shown, const connectors::Micro
   return {{"microphone", shown},
           {"sound", report.note},
           {"rate_hz", report.rate_hz},
-          {"seconds", rounded(report.seconds, 0.01)},
-          {"first_sample_s", rounded(report.first_sample_s, 0.01)},
-          {"level_db", rounded(figures.level_db, 0.1)},
-          {"loud_db", rounded(figures.loud_db, 0.1)},
-          {"floor_db", rounded(figures.floor_db, 0.1)},
-          {"peak_db", rounded(figures.peak_db, 0.1)},
-          {"offset", rounded(figures.offset, 1e-5)},
-          {"clipped_share", rounded(figures.clipped_share, 1e-6)},
+          {"seconds", rounded(report.seconds, 100)},
+          {"first_sample_s", rounded(report.first_sample_s, 100)},
+          {"level_db", rounded(figures.level_db, 10)},
+          {"loud_db", rounded(figures.loud_db, 10)},
+          {"floor_db", rounded(figures.floor_db, 10)},
+          {"peak_db", rounded(figures.peak_db, 10)},
+          {"offset", rounded(figures.offset, 1e5)},
+          {"clipped_share", rounded(figures.clipped_share, 1e6)},
           {"missing", report.missing},
           {"broken", report.broken},
           {"verdict", std::string(connectors::name_of(verdict))},

@@ -21,13 +21,13 @@ TEST(MicrophoneOutput, ListsAddressesThatCanBeUsed) {
 
 TEST(MicrophoneOutput, TellsWhatItHears) {
   connectors::MicrophoneReport report;
-  report.note = "s16le, 1 channels";
+  report.note = "s16le, 1 channel";
   report.rate_hz = 48'000;
   report.seconds = 5.004;
   report.figures = {-30.04, -20, -61, -3, 0.00012, 0.005};
   EXPECT_THAT(microphone_report_as_text("alsa:default", report),
-              AllOf(HasSubstr("alsa:default"), HasSubstr("s16le, 1 channels, 48000 Hz"),
-                    HasSubstr("noise floor -61 dB"), HasSubstr("0.500 %"), HasSubstr("loud. It is too loud")));
+              AllOf(HasSubstr("alsa:default"), HasSubstr("s16le, 1 channel, 48000 Hz"), HasSubstr("noise floor -61 dB"),
+                    HasSubstr("0.500 %"), HasSubstr("loud. It is too loud")));
   const Json json = microphone_report_as_json("alsa:default", report);
   EXPECT_EQ(json["verdict"], "loud");
   EXPECT_NEAR(json["level_db"].get<double>(), -30, 1e-9);

@@ -136,8 +136,8 @@ class AlsaLink final : public SoundLink {
     if (const int code = card_->open(options_.name, options_.wish, shape); code < 0) return failure("open", code);
     VERGE_CHECK(pipeline::check_shape(shape.sound));
     VERGE_CHECK(pipeline::check_channel(options_.channel, shape.sound.channels));
-    VERGE_CHECK(watch.begin(shape.sound.rate_hz, fmt::format("{}, {} channels", pipeline::name_of(shape.sound.format),
-                                                             shape.sound.channels)));
+    VERGE_CHECK(
+        watch.begin(shape.sound.rate_hz, sound_note(pipeline::name_of(shape.sound.format), shape.sound.channels)));
     bytes_.resize(static_cast<std::size_t>(shape.period_frames) * shape.sound.frame_bytes());
     for (int recoveries = 0; recoveries < kRecoveriesMax;) {
       if (watch.has_to_end()) return silence_error(watch);

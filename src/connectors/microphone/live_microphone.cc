@@ -1,5 +1,7 @@
 #include "connectors/microphone/live_microphone.h"
 
+#include <fmt/format.h>
+
 namespace verge::connectors {
 namespace {
 
@@ -57,6 +59,10 @@ class LiveMicrophone final : public pipeline::Source, private SoundWatch {
 };
 
 }  // namespace
+
+std::string sound_note(std::string_view coding, int channels) {
+  return fmt::format("{}, {} channel{}", coding, channels, channels == 1 ? "" : "s");
+}
 
 Status silence_error(const SoundWatch& watch) {
   if (watch.is_stopping()) return Done{};

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -25,7 +26,7 @@ class SoundWatch : public LiveWatch {
   virtual std::int64_t monotonic_us() const = 0;
   virtual MicrophoneCounters& counters() = 0;
   /// What the sender says it sends: before the first put(), and again when it changes; what came before is finished.
-  /// note: for people: "aac, stereo".
+  /// note: for people, of sound_note().
   virtual Status begin(int rate_hz, const std::string& note) = 0;
   /// Mono samples, the last of them complete at `now_us` (monotonic). clipped: how many are at full scale.
   virtual void put(const std::vector<float>& samples, std::size_t clipped, std::int64_t now_us) = 0;
@@ -43,6 +44,9 @@ class SoundLink {
   /// Errors: unavailable, timeout, corrupt; invalid_argument when it refuses us.
   virtual Status watch(SoundWatch& watch) = 0;
 };
+
+/// "s16le, 1 channel", "aac, 2 channels"
+std::string sound_note(std::string_view coding, int channels);
 
 /// What has_to_end() means, as an error; Done when the source stops.
 Status silence_error(const SoundWatch& watch);

@@ -38,7 +38,7 @@ struct MicrophoneCheckOptions {
 };
 
 struct MicrophoneReport {
-  std::string note;  ///< "s16le, 2 channels", "aac, 1 channels"
+  std::string note;  ///< "s16le, 2 channels", "aac, 1 channel"
   int rate_hz = 0;   ///< As it comes.
   double seconds = 0, first_sample_s = 0;
   std::uint64_t missing = 0, broken = 0;  ///< Samples that the sender said were lost; packets that could not be read.

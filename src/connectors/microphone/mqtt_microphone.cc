@@ -49,9 +49,8 @@ class MqttLink final : public SoundLink {
   }
 
   Status watch(SoundWatch& watch) override {
-    VERGE_CHECK(
-        watch.begin(options_.shape.rate_hz,
-                    fmt::format("{}, {} channels", pipeline::name_of(options_.shape.format), options_.shape.channels)));
+    VERGE_CHECK(watch.begin(options_.shape.rate_hz,
+                            sound_note(pipeline::name_of(options_.shape.format), options_.shape.channels)));
     while (!watch.has_to_end()) {
       const auto payload = messages_->queue.pop_within(std::chrono::milliseconds(100));
       watch.counters().broken.add(messages_->too_long.exchange(0));

@@ -188,8 +188,7 @@ class NetworkLink final : public SoundLink {
       VERGE_CHECK(pipeline::check_channel(options_.channel, channels));
       rate_hz_ = frame.sample_rate;
       channels_ = channels;
-      VERGE_CHECK(
-          watch.begin(rate_hz_, fmt::format("{}, {} channels", codec_name(*ffmpeg_, decoder.codec_id), channels)));
+      VERGE_CHECK(watch.begin(rate_hz_, sound_note(codec_name(*ffmpeg_, decoder.codec_id), channels)));
     }
     note_hole(watch, sound, frame);
     interleaved_.clear();

@@ -153,14 +153,18 @@ class SocketLink final : public SoundLink {
   }
 
   /// Closed when it has to end without an error.
-  Result<Socket> accept_one(SoundWatch& watch) const {
+  Result<Socket> accept_one(SoundWatch& watch) {
     while (!watch.has_to_end()) {
       if (!listener_.wait(POLLIN)) continue;
       Socket sender(accept4(listener_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (!sender.is_open()) continue;
       if (options_.token.empty() || knows_token(watch, sender)) return sender;
       watch.counters().broken.add();
-      log_warning("microphone", "a sender without the right token was closed");
+      // Whoever reaches the port can make this happen: less and less is said.
+      const std::uint64_t count = ++strangers_;
+      if ((count & (count - 1)) == 0) {
+        log_warning("microphone", "a sender without the right token was closed", {{"count", count}});
+      }
     }
     VERGE_CHECK(silence_error(watch));
     return Socket();
@@ -255,13 +259,14 @@ class SocketLink final : public SoundLink {
   }
 
   Status begin(SoundWatch& watch) const {
-    return watch.begin(options_.shape.rate_hz, fmt::format("{}, {} channels", pipeline::name_of(options_.shape.format),
-                                                           options_.shape.channels));
+    return watch.begin(options_.shape.rate_hz,
+                       sound_note(pipeline::name_of(options_.shape.format), options_.shape.channels));
   }
 
   const SocketSoundOptions options_;
   Socket listener_;
   bool has_heard_ = false;
+  std::uint64_t strangers_ = 0;
   std::vector<char> datagram_;
   std::vector<float> mono_;
 };
