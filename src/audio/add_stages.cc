@@ -64,7 +64,7 @@ void add_stages(pipeline::Catalog& catalog) {
       .name = "recording",
       .where = "audio/recording/recording_source.h",
       .summary = "Plays sound files at their own pace, as a microphone would deliver them.",
-      .options = {option("files", "list", "Sound files (WAV, FLAC, Ogg), played in this order", nullptr, true),
+      .options = {option("files", "list", "Sound files (WAV, FLAC, MP3, Opus), played in this order", nullptr, true),
                   option("pause_s", "number", "Silence after each file, seconds, 0..60", 2.0),
                   option("loop", "flag", "Begin again after the last file", true),
                   option("paced", "flag", "At the sound's own pace; false: as fast as the pipeline takes it", true)},
