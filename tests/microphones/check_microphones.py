@@ -157,6 +157,26 @@ def check_command(site, verdicts):
         verdicts.check(f"{' '.join(words)}: is refused", done.returncode != 0 and said in done.stderr, done.stderr.strip())
 
 
+def check_guide(site, verdicts):
+    """The words of docs/microphones.md: its pipeline is sound, and what its RTP line sends is heard."""
+    guide = (pathlib.Path(__file__).resolve().parents[2] / "docs/microphones.md").read_text()
+    (site.folder / "guide.yaml").write_text(re.search(r"```yaml\n(.*?)```", guide, re.S).group(1))
+    done = subprocess.run([site.programs / "verge-infer", "--check", "--pipeline", site.folder / "guide.yaml"], capture_output=True,
+                          text=True, env={**os.environ, "CAMERA_PASSWORD": SECRET})
+    verdicts.check("guide: its pipeline is sound", done.returncode == 0, done.stderr)
+    run("ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", "sine=1000:duration=30", site.folder / "door.wav")
+    words = next(line for line in guide.splitlines() if line.startswith("ffmpeg -re")).split()
+    sender = Program([*words[:1], "-v", "error", "-nostdin", *words[1:]], site.folder / "ffmpeg.log")
+    sender.words[sender.words.index("door.wav")] = str(site.folder / "door.wav")
+    sender.start()
+    try:
+        done = verge(site, "check", "udp://127.0.0.1:5004", "--packets", "rtp", "--seconds", "2", "-o", "json")
+    finally:
+        sender.stop()
+    found = json.loads(done.stdout or "{}")
+    verdicts.check("guide: its RTP is heard", found.get("missing") == 0 and abs(found["level_db"] + 21) < 1, f"{found} {done.stderr}")
+
+
 def check_card(site, verdicts):
     """In a pipeline, for a moment: a card from a file is as fast as the processor."""
     (site.folder / "card.yaml").write_text(
@@ -185,6 +205,7 @@ def main():
             site.program.stop()
         verdicts.check("stops at once", time.monotonic() - begin < 10, f"{time.monotonic() - begin:.1f} s")
         check_card(site, verdicts)
+        check_guide(site, verdicts)
         if verdicts.failed:
             print(site.log()[-6000:])
     return verdicts.finish()
