@@ -28,9 +28,10 @@ def pace(begin, index):
 
 
 class SoundCamera(RtspCamera):
-    """The sound of a network camera: RTSP with L16."""
+    """The sound of a network camera: RTSP with L16. lose_every: one packet of so many stays away."""
 
-    def __init__(self, port, **options):
+    def __init__(self, port, lose_every=0, **options):
+        self.lose_every = lose_every
         super().__init__(port, self, **options)
 
     @staticmethod
@@ -48,7 +49,8 @@ class SoundCamera(RtspCamera):
                     time.sleep(0.05)
                     begin += 0.05
                     continue
-                send(rtp_packet(index))
+                if not self.lose_every or index % self.lose_every != self.lose_every - 1:
+                    send(rtp_packet(index))
                 index += 1
         except OSError:
             pass
