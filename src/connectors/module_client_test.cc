@@ -10,6 +10,8 @@
 #include "base/certificates.h"
 #include "base/http_server.h"
 #include "base/json.h"
+#include "connectors/microphone/microphone.h"
+#include "connectors/microphone/sounds_for_tests.h"
 #include "connectors/module_kinds.h"
 #include "contract/sas.h"
 #include "contract/topics.h"
@@ -286,6 +288,28 @@ TEST_F(ModuleClientTest, SensorRowsGoInAndOutOnPlainTopics) {
   EXPECT_EQ(gateway_.plain[0].topic, "out");
   EXPECT_EQ(gateway_.plain[0].payload, R"({"time_us":12,"values":{"heat":1.5}})");
   EXPECT_EQ(gateway_.plain[1].topic, "alarms");
+}
+
+TEST_F(ModuleClientTest, SoundComesInOnPlainTopics) {
+  start();
+  pipeline::Context context;
+  context.metrics = &metrics_;
+  context.stream = "hall";
+  auto source = microphone_kind(module_).make({{"address", "mqtt:sound/hall"}}, context);
+  ASSERT_TRUE(source) << source.error().message;
+  const int before = gateway_.subscriptions;
+  ASSERT_TRUE((*source)->open());
+  wait_until([&] { return gateway_.subscriptions > before; });
+  const std::string chunk = as_bytes(tone(1000, 16'000, 0.5), pipeline::SampleFormat::s16le);
+  for (int i = 0; i < 4; ++i) gateway_.publish_to_module("sound/hall", chunk);
+  gateway_.publish_to_module("sound/yard", chunk);
+  gateway_.publish_to_module("sound/hall", "odd");
+  loop_.run_for(200ms);
+  const Heard heard =
+      hear(**source, [&](const Heard&) { return MicrophoneCounters(metrics_, "hall").broken.value() > 0; });
+  ASSERT_GT(heard.samples.size(), 30'000U);
+  EXPECT_LE(heard.samples.size(), 32'000U) << "the other topic is not heard";
+  EXPECT_NEAR(amplitude_of({heard.samples.begin() + 2'000, heard.samples.begin() + 10'000}, 1000, 16'000), 0.5, 0.01);
 }
 
 TEST(ModuleKinds, NeedAnAgent) {
