@@ -10,6 +10,8 @@ namespace {
 /// Its words reach us as error codes; without this it would write them to standard error.
 void say_nothing(const char*, int, const char*, int, const char*, ...) {}
 
+}  // namespace
+
 Result<AlsaLibrary> load_alsa(const char* file) {
   void* const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -57,15 +59,13 @@ Result<AlsaLibrary> load_alsa(const char* file) {
                                                  file, missing, SND_LIB_VERSION_STR)};
 }
 
-}  // namespace
-
-Result<const AlsaLibrary*> open_alsa(const char* file) {
+Result<const AlsaLibrary*> open_alsa() {
   static std::mutex mutex;
   static AlsaLibrary alsa;
   static bool is_open = false;
   const std::lock_guard lock(mutex);
   if (!is_open) {
-    VERGE_TRY(alsa, load_alsa(file));
+    VERGE_TRY(alsa, load_alsa("libasound.so.2"));
     alsa.set_error_handler(say_nothing);
     is_open = true;
   }

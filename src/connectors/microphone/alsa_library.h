@@ -2,7 +2,7 @@
 // to connectors.
 //
 // A program that hears no sound card starts without it, and an image without one goes without it
-// (docs/decisions/0010-alsa-by-dlopen.md). Threads: open_alsa from any; the functions as ALSA says.
+// (docs/decisions/0010-alsa-by-dlopen.md). Threads: load_alsa and open_alsa from any; the functions as ALSA says.
 #pragma once
 
 #include <alsa/asoundlib.h>
@@ -40,8 +40,10 @@ struct AlsaLibrary {
   decltype(&::snd_pcm_hw_params_set_period_time_near) set_period_time_near = nullptr;
 };
 
-/// The one ALSA of this program, opened at the first call that succeeds; lives until the end.
+/// Opens the file and looks every function up; it stays open until the program ends.
 /// Errors: not_found naming the file (or the function) and what brings it.
-Result<const AlsaLibrary*> open_alsa(const char* file = "libasound.so.2");
+Result<AlsaLibrary> load_alsa(const char* file);
+/// The one ALSA of this program, opened at the first call that succeeds; lives until the end. Errors: as load_alsa.
+Result<const AlsaLibrary*> open_alsa();
 
 }  // namespace verge::connectors
