@@ -1,8 +1,10 @@
 """What the benchmarks share: paired ratios with their interval, and how results are printed."""
 import json
 import os
+import pathlib
 import random
 import statistics
+import subprocess
 import sys
 
 RESAMPLES = 4000
@@ -69,3 +71,42 @@ class Output:
             f" {line['ratio']:>7.3f} {line['ratio_low']:>7.3f} {line['pairs']:>5}",
             flush=True,
         )
+
+
+class Side:
+    """A program of ours or of a peer, on its cores: a command a line in, its answer a JSON line out; waits in between."""
+
+    def __init__(self, command, cores):
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        self.engine = self._answer()["ready"]
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"bench: {self._process.args[0]} ended; its message is above")
+        return json.loads(line)
+
+    def run(self, work, count):
+        self._process.stdin.write(f"{work} {count}\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def end(self):
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+
+    def resident_mb(self):
+        return resident_mb(self._process.pid)
+
+
+def resident_mb(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit(f"bench: process {pid} ended before its memory could be read")

@@ -1,23 +1,33 @@
 #!/usr/bin/env bash
-# Gets the peers of `./dev bench vision|cameras|still_camera|ingest` into the cache, each through its ordinary client; once.
+# Gets the peers of `./dev bench vision|audio|cameras|still_camera|ingest` into the cache, each through its ordinary client; once.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../tools/lib.sh"
 
 nats_version=2.12.2
 folder=$VERGE_CACHE/bench
 
+install_peers() { # requirements, folder of the virtual environment
+  if cmp -s "$1" "$2/requirements.txt"; then
+    return 0
+  fi
+  step "Python peers of $(basename "$1"), $(grep -c == "$1") packages"
+  rm -rf "$2"
+  python3 -m venv "$2" || fail 5 "python3 cannot make a virtual environment." "Install python3-venv."
+  "$2/bin/pip" install -q --disable-pip-version-check -r "$1" ||
+    fail 5 "the Python peers could not be installed." "Check the network and try again."
+  cp "$1" "$2/requirements.txt"
+}
+
 prepare_vision() {
   command -v ffmpeg >/dev/null || fail 3 "the benchmark makes its pictures with ffmpeg." "Install Debian's package ffmpeg."
   "$root/tools/fetch.sh" onnxruntime nanodet film
-  if cmp -s "$root/bench/requirements.txt" "$folder/venv/requirements.txt"; then
-    return 0
-  fi
-  step "Python peers: $(grep -v '^#' "$root/bench/requirements.txt" | tr '\n' ' ')"
-  rm -rf "$folder/venv"
-  python3 -m venv "$folder/venv" || fail 5 "python3 cannot make a virtual environment." "Install python3-venv."
-  "$folder/venv/bin/pip" install -q --disable-pip-version-check -r "$root/bench/requirements.txt" ||
-    fail 5 "the Python peers could not be installed." "Check the network and try again."
-  cp "$root/bench/requirements.txt" "$folder/venv/requirements.txt"
+  install_peers "$root/bench/requirements.txt" "$folder/venv"
+}
+
+prepare_audio() {
+  command -v ffmpeg >/dev/null || fail 3 "the benchmark makes its clips with ffmpeg." "Install Debian's package ffmpeg."
+  "$root/tools/fetch.sh" onnxruntime moonshine-tiny moonshine-tokenizer moonshine-base moonshine-base-tokenizer silero-vad voices
+  install_peers "$root/bench/requirements-audio.txt" "$folder/venv-audio"
 }
 
 prepare_ingest() { # options of the benchmark

@@ -20,6 +20,7 @@ import time
 import urllib.request
 
 import figures
+from figures import Side, resident_mb
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -53,44 +54,6 @@ WORKS = [
 RSS = ("vision.rss", "a pipeline that plays the film and detects, beside the Python loop doing the same; resident memory")
 RSS_PICTURES = 30
 ON_ALL_CORES = ("ours-all", "python-default")
-
-
-class Side:
-    def __init__(self, command, cores):
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
-        self.engine = self._answer()["ready"]
-
-    def _answer(self):
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"bench: {self._process.args[0]} ended; its message is above")
-        return json.loads(line)
-
-    def run(self, work, count):
-        self._process.stdin.write(f"{work} {count}\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def end(self):
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-
-
-    def resident_mb(self):
-        return resident_mb(self._process.pid)
-
-
-def resident_mb(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit(f"bench: process {pid} ended before its memory could be read")
 
 
 class Competitor:
