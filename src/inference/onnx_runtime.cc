@@ -155,7 +155,37 @@ class OnnxSession final : public Session {
     }
   }
 
+  Status run_into(std::span<const NamedTensor> inputs, std::span<const NamedTarget> outputs) override {
+    VERGE_CHECK(check_inputs(inputs_, inputs));
+    try {
+      const auto memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
+      RunArguments in, out;
+      for (const NamedTensor& input : inputs) in.add(input.name, view_of(memory, *input.tensor));
+      for (const NamedTarget& output : outputs) out.add(output.name, view_of(memory, *output.tensor));
+      session_.Run(Ort::RunOptions{nullptr}, in.names(), in.values.data(), in.values.size(), out.names(),
+                   out.values.data(), out.values.size());
+      return Done{};
+    } catch (const std::exception& error) {
+      return Error{ErrorCode::internal, fmt::format("run the model: {}", error.what())};
+    }
+  }
+
  private:
+  /// What the library's call wants: names with a final zero, which a string_view lacks, and values.
+  struct RunArguments {
+    std::vector<std::string> texts;
+    std::vector<const char*> pointers;
+    std::vector<Ort::Value> values;
+    void add(std::string_view name, Ort::Value value) {
+      texts.emplace_back(name);
+      values.push_back(std::move(value));
+    }
+    const char* const* names() {
+      for (const auto& text : texts) pointers.push_back(text.c_str());
+      return pointers.data();
+    }
+  };
+
   static Status add(std::vector<TensorInfo>& list, std::string name, const Ort::TypeInfo& type) {
     if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
       return Error{ErrorCode::invalid_argument,

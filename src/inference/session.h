@@ -37,6 +37,12 @@ struct NamedTensor {
   const Tensor* tensor = nullptr;
 };
 
+/// Where an output goes. Its type and shape must be what the run gives.
+struct NamedTarget {
+  std::string_view name;
+  Tensor* tensor = nullptr;
+};
+
 class Session {
  public:
   virtual ~Session() = default;
@@ -46,6 +52,9 @@ class Session {
   /// (names, types, shapes: the message says what the model wants), internal (the engine's words).
   virtual Result<std::vector<Tensor>> run(std::span<const NamedTensor> inputs,
                                           std::span<const std::string_view> wanted = {}) = 0;
+  /// The same, each output written where the caller wants it: nothing is allocated or copied where the engine can. An
+  /// output may not lie on an input. Errors: those of run(); internal when an output has another shape than its target.
+  virtual Status run_into(std::span<const NamedTensor> inputs, std::span<const NamedTarget> outputs);
   /// "onnxruntime 1.28.0 cpu"
   virtual std::string engine() const = 0;
   virtual std::string model_digest() const = 0;  ///< "sha256:…" of the file.

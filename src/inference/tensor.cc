@@ -61,4 +61,9 @@ Tensor::Tensor(DataType type, Shape shape) : type_(type), shape_(std::move(shape
   bytes_.resize((byte_count() + sizeof(Line) - 1) / sizeof(Line));
 }
 
+void Tensor::reshape(Shape shape) {
+  shape_ = std::move(shape);
+  bytes_.resize((byte_count() + sizeof(Line) - 1) / sizeof(Line));
+}
+
 }  // namespace verge::inference

@@ -37,6 +37,8 @@ class Tensor {
   DataType type() const { return type_; }
   const Shape& shape() const { return shape_; }
   std::size_t count() const { return element_count(shape_); }
+  /// Another shape over the same bytes: what fits stays as it is, what is new is zero. Memory grows, but never shrinks.
+  void reshape(Shape shape);
   /// T must fit type(): float, std::uint8_t, std::int8_t, std::int32_t, std::int64_t, bool (as std::uint8_t).
   template <class T>
   std::span<T> values() {

@@ -27,6 +27,18 @@ TEST(Tensor, ShapesReadAsText) {
   EXPECT_EQ(element_count({4, 0}), 0U);
 }
 
+TEST(Tensor, ReshapingKeepsWhatFitsAndTheMemory) {
+  const std::vector<float> values{1, 2, 3, 4};
+  Tensor tensor = Tensor::of<float>({2, 2}, values);
+  const void* place = tensor.data();
+  tensor.reshape({1, 3});
+  EXPECT_EQ(tensor.shape(), (Shape{1, 3}));
+  EXPECT_EQ(tensor.values<float>()[2], 3.0F);
+  tensor.reshape({4, 4});
+  EXPECT_EQ(tensor.values<float>()[1], 2.0F);
+  EXPECT_EQ(tensor.data(), place) << "64 bytes held 16 numbers from the beginning";
+}
+
 TEST(TensorDeathTest, AWrongElementSizeStopsTheProgram) {
   Tensor tensor(DataType::uint8, {4});
   EXPECT_DEATH((void)tensor.values<float>(), "bytes_of");
