@@ -25,6 +25,9 @@ WARM_UP = 0.1  # Of a slice.
 WORKS = [
     ("audio.vad", "vad vad", "silero-onnx", "vad-onnx vad", BLOCKS, "block", "32 ms of one stream; the peer is the package silero-vad"),
     ("audio.vad", "vad vad", "silero-torch", "vad-torch vad", BLOCKS, "block", "the same; the package's own torch form"),
+    ("audio.vad.16", "vad vad16", "silero-onnx", "vad-onnx vad", BLOCKS * 3 // STREAMS * STREAMS, "block",
+     "32 ms of one of 16 streams that are looked at together; the package has one stream at a time"),
+    ("audio.vad.16", "vad vad16", "ours-alone", "ours:vad vad", BLOCKS * 3 // STREAMS * STREAMS, "block", "the same; ours with one stream"),
     ("audio.stt", "stt-tiny stt", "python-loop", "stt-tiny stt", "clips", "clip", "Moonshine tiny: a clip to its text"),
     ("audio.stt.base", "stt-base stt", "python-loop", "stt-base stt", "clips", "clip", "Moonshine base: a clip to its text"),
 ]
@@ -35,7 +38,7 @@ class Work:
 
     def __init__(self, line, clip_count):
         self.name, ours, self.peer_name, peer, count, self.item, self.what = line
-        self.sides = (("ours", *ours.split()), ("peer", *peer.split()))
+        self.sides = (("ours", *ours.split()), ("ours" if peer.startswith("ours:") else "peer", *peer.removeprefix("ours:").split()))
         self.count = clip_count if count == "clips" else count
         self.seconds, self.processor_s, self.found, self.texts = ([], []), ([], []), [0, 0], [{}, {}]
 
@@ -50,7 +53,7 @@ class Work:
             self.processor_s[index].append(answer["processor_s"])
             self.found[index] += answer["found"]
             self.texts[index].update(answer.get("texts", {}))
-        self.engines = {owner: side.engine for (owner, *_), (side, _) in zip(self.sides, sides, strict=True)}
+        self.engines = {name: side.engine for name, (side, _) in zip(("ours", "peer"), sides, strict=True)}
         for side, _ in sides:
             side.end()
 

@@ -6,6 +6,7 @@
 // WORK: vad, stt-tiny, stt-base. The clips are files of 32-bit floats at 16 kHz, taken in the order of their names and
 // again from the first. Commands on the standard input, each with a number; one JSON line answers each:
 //   vad N   N blocks of 512 samples of one stream through the voice detector
+//   vad16 N  N blocks of 16 streams together, N/16 of each
 //   stt N   N clips to text; the answer has the texts by clip
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -29,7 +30,10 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 using audio::SpeechRecognizer;
+using audio::VoiceBatch;
 using audio::VoiceDetector;
+
+constexpr std::size_t kStreams = 16;
 
 struct Settings {
   std::string work, clips, models;
@@ -65,8 +69,20 @@ Result<Work> make_vad(const Settings& settings, const std::vector<SoundClip>& cl
   for (const auto& clip : clips) sound->insert(sound->end(), clip.samples.begin(), clip.samples.end());
   auto block = std::make_shared<std::size_t>(0);
   const std::size_t blocks = sound->size() / VoiceDetector::kBlockSamples;
-  return Work([detector, sound, block, blocks](const std::string&, std::size_t count) -> Result<Json> {
+  VERGE_TRY(const auto batch, VoiceBatch::load(settings.models + "/silero-vad/silero_vad.onnx"));
+  auto voices = std::make_shared<std::vector<std::unique_ptr<VoiceBatch::Voice>>>();
+  for (std::size_t i = 0; i < kStreams; ++i) voices->push_back(VoiceBatch::join(batch));
+  return Work([detector, voices, sound, block, blocks](const std::string& command, std::size_t count) -> Result<Json> {
     std::size_t voiced = 0;
+    if (command == "vad16") {
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::span samples(sound->data() + *block * VoiceDetector::kBlockSamples, VoiceDetector::kBlockSamples);
+        VERGE_TRY(const auto known, (*voices)[i % kStreams]->add(samples));
+        for (const float probability : known) voiced += probability >= 0.5F ? 1 : 0;
+        if ((i + 1) % kStreams == 0) *block = (*block + 1) % blocks;
+      }
+      return Json{{"found", voiced}};
+    }
     for (std::size_t i = 0; i < count; ++i) {
       const std::span samples(sound->data() + *block * VoiceDetector::kBlockSamples, VoiceDetector::kBlockSamples);
       VERGE_TRY(const float probability, detector->probability(samples));

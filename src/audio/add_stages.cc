@@ -1,10 +1,8 @@
 #include "audio/add_stages.h"
 
 #include "audio/live/live_sound.h"
-#include "audio/live/sound_wish.h"
 #include "audio/recording/recording_source.h"
-#include "audio/speech/speech_stage.h"
-#include "audio/speech/voice_stage.h"
+#include "audio/speech/add_stages.h"
 
 namespace verge::audio {
 namespace {
@@ -26,37 +24,6 @@ Result<std::unique_ptr<pipeline::Source>> make_recording(const Json& options, co
   return make_recording_source(std::move(recording), context);
 }
 
-Result<std::unique_ptr<pipeline::Stage>> make_voice(const Json& options, const pipeline::Context& context) {
-  VoiceStageOptions voice;
-  VERGE_TRY(const auto model, string_member(options, "model"));
-  voice.model = model;
-  VERGE_TRY(const double begin, number_member(options, "begin", voice.segments.begin_probability));
-  VERGE_TRY(const double end, number_member(options, "end", voice.segments.end_probability));
-  voice.segments.begin_probability = static_cast<float>(begin);
-  voice.segments.end_probability = static_cast<float>(end);
-  VERGE_TRY(voice.segments.join_s, number_member(options, "join_s", voice.segments.join_s));
-  VERGE_TRY(voice.segments.length_s_max, number_member(options, "length_s_max", voice.segments.length_s_max));
-  VERGE_TRY(const double target, number_member(options, "target_db", voice.level.target_db));
-  voice.level.target_db = static_cast<float>(target);
-  if (begin <= end || begin >= 1 || end <= 0) {
-    return Error{ErrorCode::invalid_argument, "voice: 0 < end < begin < 1 must hold"};
-  }
-  if (voice.segments.length_s_max < 2 || voice.segments.length_s_max > 30) {
-    return Error{ErrorCode::invalid_argument, "voice: length_s_max must be 2..30"};
-  }
-  return make_voice_stage(std::move(voice), context);
-}
-
-Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const pipeline::Context& context) {
-  SpeechStageOptions speech;
-  VERGE_TRY(const auto model, string_member(options, "model"));
-  speech.model = model;
-  VERGE_TRY(const auto corrections, string_member(options, "corrections"));
-  speech.corrections = corrections;
-  VERGE_TRY(speech.sound, SoundWish::read(options, context));
-  return make_speech_stage(std::move(speech), context);
-}
-
 }  // namespace
 
 void add_stages(pipeline::Catalog& catalog) {
@@ -69,27 +36,7 @@ void add_stages(pipeline::Catalog& catalog) {
                   option("loop", "flag", "Begin again after the last file", true),
                   option("paced", "flag", "At the sound's own pace; false: as fast as the pipeline takes it", true)},
       .make = make_recording});
-  catalog.add(pipeline::Kind<pipeline::Stage>{
-      .name = "voice",
-      .where = "audio/speech/voice_stage.h",
-      .summary = "Finds speech: raises the level, marks each block, cuts utterances.",
-      .options = {option("model", "path", "Silero VAD model, ONNX", nullptr, true),
-                  option("begin", "number", "Speech begins at this probability, 0..1", 0.5),
-                  option("end", "number", "Speech ends below this probability, 0..1, less than begin", 0.35),
-                  option("join_s", "number",
-                         "Pauses up to this stay inside an utterance, seconds; delays every result by as much", 0.6),
-                  option("length_s_max", "number", "Longer utterances are cut, seconds, 2..30", 12.0),
-                  option("target_db", "number", "Level of speech before detection, dB relative to full scale", -23.0)},
-      .make = make_voice});
-  catalog.add(pipeline::Kind<pipeline::Stage>{
-      .name = "speech",
-      .where = "audio/speech/speech_stage.h",
-      .summary = "Turns utterances into text (Moonshine); one event speech.final each.",
-      .options = SoundWish::added_to(
-          {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true),
-           option("corrections", "path", "Folder that verge data report wrote: corrects what was corrected before",
-                  "")}),
-      .make = make_speech});
+  add_speech_stages(catalog);
   catalog.add_live_renderer(render_sound);
 }
 

@@ -1,22 +1,16 @@
-// audio/speech/voice_detector.h -- the probability that a moment of sound is speech (Silero VAD).
+// audio/speech/voice_detector.h -- the probability that a moment of sound is speech (Silero VAD), of one stream alone.
 //
-// Source: Silero VAD 6, ONNX: input [batch, 64 + 512] = 64 samples of context and 512 new ones at 16 kHz, state [2,
-// batch, 128]. Threads: one stream each; calls in the order of the sound.
+// Source: Silero VAD 6. Several streams of a program share a voice_batch.h instead. Threads: one stream each; calls in
+// the order of the sound.
 #pragma once
 
-#include <filesystem>
-#include <memory>
-#include <span>
-#include <vector>
-
-#include "base/result.h"
-#include "inference/session.h"
+#include "audio/speech/voice_batch.h"
 
 namespace verge::audio {
 
 class VoiceDetector {
  public:
-  static constexpr std::size_t kBlockSamples = 512;
+  static constexpr std::size_t kBlockSamples = VoiceBatch::kBlockSamples;
 
   /// Errors: those of load_onnx; invalid_argument when the model has other inputs.
   static Result<std::unique_ptr<VoiceDetector>> load(const std::filesystem::path& model);
@@ -24,13 +18,13 @@ class VoiceDetector {
   /// samples: exactly 512 at 16 kHz. Returns 0..1.
   Result<float> probability(std::span<const float> samples);
   /// Forgets the sound so far.
-  void reset();
-  std::string model_digest() const { return session_->model_digest(); }
+  void reset() { voice_->reset(); }
+  std::string model_digest() const { return batch_->model_digest(); }
 
  private:
-  explicit VoiceDetector(std::unique_ptr<inference::Session> session);
-  std::unique_ptr<inference::Session> session_;
-  inference::Tensor input_, state_, rate_;
+  explicit VoiceDetector(std::shared_ptr<VoiceBatch> batch);
+  const std::shared_ptr<VoiceBatch> batch_;
+  const std::unique_ptr<VoiceBatch::Voice> voice_;
 };
 
 }  // namespace verge::audio

@@ -53,7 +53,9 @@ Status Transcriber::transcribe(const std::filesystem::path& recording, const Hoo
   // A stage of its own each time: nothing of the recording before is heard in this one.
   pipeline::Context context;
   context.stream = recording.filename().string();
-  VERGE_TRY(const auto voice, make_voice_stage({.model = options_.detector, .segments = {}, .level = {}}, context));
+  VoiceBatches batches;
+  VERGE_TRY(const auto voice,
+            make_voice_stage({.model = options_.detector, .segments = {}, .level = {}}, context, batches));
 
   Status status = Done{};
   const auto take = [&](const pipeline::Packet& packet) -> Status {
