@@ -34,6 +34,21 @@ Result<std::unique_ptr<pipeline::Stage>> make_voice(const Json& options, const p
   return make_voice_stage(std::move(voice), context, batches);
 }
 
+constexpr double kPhraseWeight = 0.2;
+constexpr int kPhraseBeam = 4;
+
+/// Null when there are none.
+Result<std::shared_ptr<const PhraseBias>> read_phrases(const Json& list, double weight) {
+  std::vector<std::string> phrases;
+  for (const auto& phrase : list) {
+    if (!phrase.is_string()) return Error{ErrorCode::invalid_argument, "speech: phrases must be a list of texts"};
+    phrases.push_back(phrase.get<std::string>());
+  }
+  if (phrases.empty()) return std::shared_ptr<const PhraseBias>();
+  VERGE_TRY(auto bias, PhraseBias::make(phrases, weight));
+  return std::shared_ptr<const PhraseBias>(std::make_shared<PhraseBias>(std::move(bias)));
+}
+
 Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const pipeline::Context& context) {
   SpeechStageOptions speech;
   VERGE_TRY(const auto model, string_member(options, "model"));
@@ -41,6 +56,12 @@ Result<std::unique_ptr<pipeline::Stage>> make_speech(const Json& options, const 
   VERGE_TRY(const auto corrections, string_member(options, "corrections"));
   speech.corrections = corrections;
   VERGE_TRY(speech.sound, SoundWish::read(options, context));
+  VERGE_TRY(const double weight, number_member(options, "phrase_weight", kPhraseWeight));
+  const Json phrases = options.value("phrases", Json::array());
+  VERGE_TRY(speech.recognizer.phrases, read_phrases(phrases, weight));
+  VERGE_TRY(const double beam, number_member(options, "beam", 0));
+  const int beam_without_wish = speech.recognizer.phrases ? kPhraseBeam : 1;
+  speech.recognizer.beam = beam == 0 ? beam_without_wish : static_cast<int>(beam);
   return make_speech_stage(std::move(speech), context);
 }
 
@@ -71,7 +92,13 @@ void add_speech_stages(pipeline::Catalog& catalog) {
       .options = SoundWish::added_to(
           {speech_option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true),
            speech_option("corrections", "path",
-                         "Folder that verge data report wrote: corrects what was corrected before", "")}),
+                         "Folder that verge data report wrote: corrects what was corrected before", ""),
+           speech_option("phrases", "list", "Words and phrases that are said here: preferred where they fit",
+                         Json::array()),
+           speech_option("phrase_weight", "number",
+                         "How much a phrase is preferred, per letter, natural logarithm, 0..5", kPhraseWeight),
+           speech_option("beam", "integer", "Texts followed at once, 1..16; each costs time; 0: 4 with phrases, else 1",
+                         0)}),
       .make = make_speech});
 }
 

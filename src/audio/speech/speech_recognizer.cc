@@ -21,6 +21,10 @@ Status SpeechRecognizer::check_length(std::span<const float> samples) {
 
 Result<std::unique_ptr<SpeechRecognizer>> SpeechRecognizer::load(const std::filesystem::path& folder,
                                                                  RecognizerOptions options, int threads) {
+  if (options.beam < 1 || options.beam > kBeamMax) {
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("load the recogniser: beam is {}; give 1 to {}", options.beam, kBeamMax)};
+  }
   return load_encoder_decoder(folder, {}, std::move(options), threads);
 }
 

@@ -1,8 +1,7 @@
-// audio/speech/speech_recognizer.h -- an utterance to text, whatever the network: chosen by the model's card.
+// audio/speech/speech_recognizer.h -- an utterance to text: Moonshine, an encoder and a decoder with a key/value cache.
 //
-// Kinds (docs/speech.md has the card of each): encoders with a token decoder (Moonshine, Whisper; recognition/
-// encoder_decoder.h), networks that label frames (CTC; recognition/ctc.h), transducers (recognition/transducer.h).
-// Threads: one call at a time.
+// Sources: Jeffries et al. 2024 (Moonshine); phrases by vocabulary/phrase_bias.h. The numbers of layers and heads are
+// read from the model. Threads: one call at a time.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +19,7 @@
 namespace verge::audio {
 
 struct RecognizerOptions {
-  double tokens_per_s_max = 6.5;  ///< The model's own bound on its output; stops endless repetition. A card may say it.
+  double tokens_per_s_max = 6.5;  ///< The model's own bound on its output; stops endless repetition.
   /// The model may end at once on real speech (a silent deletion). While its end-of-text probability on the first step
   /// is below this, the end is forbidden there; noise reaches 0.9995 and more.
   double end_probability_noise = 0.9995;
@@ -43,8 +42,8 @@ class SpeechRecognizer {
   static constexpr int kRateHz = 16'000;
   static constexpr int kBeamMax = 16;
 
-  /// A folder with card.json, or one with encoder.onnx, decoder.onnx and tokenizer.json, which is taken for Moonshine.
-  /// Errors: those of load_onnx and load_card, invalid_argument naming what the card or the model lacks.
+  /// Files encoder.onnx, decoder.onnx and tokenizer.json in `folder`. Errors: those of load_onnx, invalid_argument
+  /// naming what the decoder lacks, or for a beam outside 1..kBeamMax.
   static Result<std::unique_ptr<SpeechRecognizer>> load(const std::filesystem::path& folder,
                                                         RecognizerOptions options = {}, int threads = 1);
   virtual ~SpeechRecognizer() = default;

@@ -70,6 +70,7 @@ class SpeechStage final : public pipeline::Stage {
     Clip clip;
     clip.heard = transcript.text;
     clip.words = transcript.words;
+    clip.alternatives = transcript.alternatives;
     return corrections_->corrections.corrected(clip, corrections_->options);
   }
 

@@ -84,6 +84,26 @@ TEST(Speech, ReadsTheSampleOfThePackage) {
                                                    "fail", "again", "fail", "better"));
 }
 
+TEST(Speech, PrefersThePhrasesOfThePlace) {
+  auto recording = read_recording(cache() / "media/voices/Rear_Left.wav", 16'000);
+  ASSERT_TRUE(recording) << recording.error().message;
+  const auto heard = [&](RecognizerOptions options) {
+    auto recognizer = SpeechRecognizer::load(cache() / "models/moonshine-tiny", std::move(options));
+    EXPECT_TRUE(recognizer) << recognizer.error().message;
+    auto transcript = (*recognizer)->recognize(recording->samples);
+    EXPECT_TRUE(transcript) << transcript.error().message;
+    return transcript->text;
+  };
+  EXPECT_THAT(words_of(heard({})), testing::ElementsAre("rear", "laughed")) << "what it hears without help";
+  const std::vector<std::string> phrases{"rear left", "rear right", "front left"};
+  auto bias = PhraseBias::make(phrases, 0.2);
+  ASSERT_TRUE(bias);
+  const auto shared = std::make_shared<const PhraseBias>(*std::move(bias));
+  EXPECT_THAT(words_of(heard({.beam = 4, .phrases = shared})), testing::ElementsAre("rear", "left"));
+  EXPECT_EQ(SpeechRecognizer::load(cache() / "models/moonshine-tiny", {.beam = 17}).error().code,
+            ErrorCode::invalid_argument);
+}
+
 TEST(Speech, FindsNoUtteranceInSilenceToneOrNoise) {
   std::vector<float> sound(3 * 16'000, 0.0F);
   EXPECT_TRUE(utterances_of(sound).empty());

@@ -79,7 +79,7 @@ class EncoderDecoder final : public SpeechRecognizer {
 
  private:
   Result<inference::Tensor> encode(std::span<const float> samples) {
-    const auto sound = features_of(form_.features, samples);
+    const auto sound = inference::Tensor::of<float>({1, static_cast<std::int64_t>(samples.size())}, samples);
     const inference::NamedTensor input{encoder_->inputs().front().name, &sound};
     VERGE_TRY(auto outputs, encoder_->run({&input, 1}));
     return std::move(outputs.front());
@@ -155,7 +155,6 @@ class EncoderDecoder final : public SpeechRecognizer {
   void continue_one(Hypothesis& hypothesis, std::size_t at, std::size_t beam, std::vector<Continuation>& all) {
     auto& logits = hypothesis.logits;
     const double scale = log_of_sum_exp(logits);
-    for (const std::int64_t token : form_.forbidden) logits[static_cast<std::size_t>(token)] = -1e30F;
     float& end = logits[static_cast<std::size_t>(form_.end_token)];
     if (hypothesis.ids.empty() && std::exp(end - scale) < options_.end_probability_noise) end = -1e30F;
     for (const std::int64_t token : likeliest(logits, beam)) {
