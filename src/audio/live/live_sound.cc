@@ -6,6 +6,7 @@
 #include <numbers>
 #include <unsupported/Eigen/FFT>
 
+#include "audio/features/mel_scale.h"
 #include "base/json.h"
 
 namespace verge::audio {
@@ -13,9 +14,6 @@ namespace {
 
 constexpr double kColumn_s = 0.032;
 constexpr double kFrequencyMax_hz = 8000;
-
-double mel_of(double hz) { return 2595 * std::log10(1 + hz / 700); }
-double hz_of(double mel) { return 700 * (std::pow(10, mel / 2595) - 1); }
 
 /// Of one piece of sound: power per bin, so that a sine at full scale has about 1 in its own.
 std::vector<double> power_spectrum(std::span<const float> samples) {
