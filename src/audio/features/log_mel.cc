@@ -16,6 +16,12 @@ namespace {
 
 constexpr std::size_t kLanesCount = LogMel::kLanes;
 #define VERGE_LANES_INLINE inline __attribute__((always_inline))
+/// Products and sums in one instruction: C++ mode alone does not let the compiler.
+#if defined(__GNUC__) && !defined(__clang__)
+#define VERGE_FUSED __attribute__((optimize("O3", "fp-contract=fast")))
+#else
+#define VERGE_FUSED
+#endif
 
 /// One number of each frame. The compiler makes one or two registers of it, as the machine has them.
 using LaneFloats = float __attribute__((vector_size(4 * kLanesCount), aligned(4)));
@@ -162,10 +168,13 @@ Result<LogMel> LogMel::make(const LogMelOptions& given) {
   return LogMel(options);
 }
 
+LogMel::Compute LogMel::compute_at(KernelLevel level) {
+  if (level == KernelLevel::plain) return &LogMel::compute_plain;
+  return level == KernelLevel::avx2 ? &LogMel::compute_avx2 : &LogMel::compute_avx512;
+}
+
 LogMel::LogMel(const LogMelOptions& options)
-    : options_(options),
-      half_(static_cast<std::size_t>(options.window) / 2),
-      is_wide_(kernel_level() >= KernelLevel::avx2) {
+    : options_(options), half_(static_cast<std::size_t>(options.window) / 2), compute_(compute_at(kernel_level())) {
   const auto window = static_cast<std::size_t>(options.window);
   for (std::size_t at = 0; at < window; ++at) {
     const double turn = 2 * std::numbers::pi * static_cast<double>(at) / static_cast<double>(window);
@@ -311,11 +320,17 @@ VERGE_UNROLLED void LogMel::compute_plain(const float* samples, std::size_t vali
 }
 
 #if defined(__x86_64__)
-VERGE_AVX2 VERGE_UNROLLED void LogMel::compute_avx2(const float* samples, std::size_t valid, float* frames) {
+VERGE_AVX2 VERGE_FUSED void LogMel::compute_avx2(const float* samples, std::size_t valid, float* frames) {
+  compute_lanes<LaneFloats>(samples, valid, frames);
+}
+VERGE_AVX512 VERGE_FUSED void LogMel::compute_avx512(const float* samples, std::size_t valid, float* frames) {
   compute_lanes<LaneFloats>(samples, valid, frames);
 }
 #else
 void LogMel::compute_avx2(const float* samples, std::size_t valid, float* frames) {
+  compute_plain(samples, valid, frames);
+}
+void LogMel::compute_avx512(const float* samples, std::size_t valid, float* frames) {
   compute_plain(samples, valid, frames);
 }
 #endif
@@ -332,11 +347,7 @@ void LogMel::add(std::span<const float> samples, std::vector<float>& frames) {
     const std::size_t valid = std::min(kLanes, count - frame);
     const float* source = waiting_.data() + frame * hop;
     float* target = frames.data() + begin + frame * mels;
-    if (is_wide_) {
-      compute_avx2(source, valid, target);
-    } else {
-      compute_plain(source, valid, target);
-    }
+    (this->*compute_)(source, valid, target);
   }
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count * hop));
 }

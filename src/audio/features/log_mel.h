@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "base/kernel.h"
 #include "base/result.h"
 
 namespace verge::audio {
@@ -65,10 +66,13 @@ class LogMel {
   void compute_lanes(const float* samples, std::size_t valid, float* frames);
   void compute_plain(const float* samples, std::size_t valid, float* frames);
   void compute_avx2(const float* samples, std::size_t valid, float* frames);
+  void compute_avx512(const float* samples, std::size_t valid, float* frames);  ///< Also 8 lanes, but 32 registers.
+  using Compute = void (LogMel::*)(const float*, std::size_t, float*);
+  static Compute compute_at(KernelLevel level);
 
   LogMelOptions options_;
   std::size_t half_ = 1;
-  bool is_wide_ = false;
+  Compute compute_ = nullptr;
   std::vector<Step> steps_;
   std::vector<float> window_;        ///< [window]
   std::vector<float> twiddles_;      ///< Of the steps.
