@@ -32,6 +32,7 @@ figcaption { color: var(--quiet); } svg { width: 100%; height: auto; display: bl
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 12px; margin: 16px 0; }
 .gallery figure { margin: 0; padding: 8px; overflow: hidden; } .gallery figure.bad { border-color: var(--bad); }
 .gallery img, .gallery .none { width: 100%; height: 130px; object-fit: contain; background: var(--ground); border-radius: 4px; display: block; }
+.gallery audio { width: 100%; height: 36px; margin-top: 6px; }
 .gallery figcaption { font-size: 13px; line-height: 1.4; margin-top: 6px; overflow-wrap: anywhere; } .gallery figcaption b { color: var(--text); font-weight: 500; }
 .gallery.large { grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); } .gallery.large img { height: auto; max-height: 360px; }
 .plot { max-width: 440px; }
@@ -163,7 +164,13 @@ void Report::gallery(const std::vector<ReportPicture>& pictures, GallerySize siz
     if (picture.jpeg.empty()) {
       body_ += "<div class=\"none\"></div>";
     } else {
-      body_ += fmt::format("<img alt=\"{}\" src=\"data:image/jpeg;base64,{}\">", name, to_base64(picture.jpeg));
+      const std::string_view kind = picture.jpeg.starts_with("\x89PNG") ? "png" : "jpeg";
+      body_ += fmt::format("<img alt=\"{}\" src=\"data:image/{};base64,{}\">", name, kind, to_base64(picture.jpeg));
+    }
+    if (!picture.wave.empty()) {
+      body_ +=
+          fmt::format("<audio controls preload=\"none\" aria-label=\"{}\" src=\"data:audio/wav;base64,{}\"></audio>",
+                      name, to_base64(picture.wave));
     }
     body_ += "<figcaption><b>" + name + "</b>";
     for (std::size_t at = 1; at < picture.lines.size(); ++at) body_ += "<br>" + escape(picture.lines[at]);

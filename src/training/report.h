@@ -17,9 +17,10 @@ struct ChartLine {
 
 /// A picture with its caption.
 struct ReportPicture {
-  std::string jpeg;                ///< The file's bytes, kept small by the caller; empty: a grey place instead.
+  std::string jpeg;                ///< The file's bytes (PNG also), kept small by the caller; empty: a grey place.
   std::vector<std::string> lines;  ///< Below it; the first is its name.
   bool is_bad = false;             ///< Marked: a mistake, a defect.
+  std::string wave = {};           ///< A WAV file's bytes, which can be played below it; empty: none.
 };
 
 /// A cell whose colour says how much it is.
