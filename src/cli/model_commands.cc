@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <memory>
 
+#include "audio/teach/teach_sound.h"
 #include "base/disk.h"
 #include "base/json.h"
 #include "cli/commands.h"
@@ -24,6 +25,7 @@ struct ModelArguments {
   std::filesystem::path source, target, card;
   telemetry::TeachOptions teach;
   VisionLesson lesson;
+  audio::TeachSoundRequest sound;
   QuantizeRequest smaller;
 };
 
@@ -72,10 +74,9 @@ Status train_telemetry(const Context& context, const ModelArguments& arguments) 
   return Done{};
 }
 
-/// Progress goes to stderr, so that stdout is the result alone.
-Status train_vision(const Context& context, const ModelArguments& arguments) {
-  VERGE_TRY(const auto outcome, teach_vision(arguments.lesson, arguments.target, context.home,
-                                             [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
+/// What was taught, of either family.
+template <class Outcome>
+Status print_outcome(const Context& context, const ModelArguments& arguments, const Outcome& outcome) {
   if (context.form == OutputForm::json) {
     auto json = outcome.summary;
     json["folder"] = arguments.target.string();
@@ -89,6 +90,13 @@ Status train_vision(const Context& context, const ModelArguments& arguments) {
   }
   if (!outcome.is_learned) return Error{ErrorCode::invalid_argument, outcome.verdict};
   return Done{};
+}
+
+/// Progress goes to stderr, so that stdout is the result alone.
+Status train_vision(const Context& context, const ModelArguments& arguments) {
+  VERGE_TRY(const auto outcome, teach_vision(arguments.lesson, arguments.target, context.home,
+                                             [](const std::string& line) { fmt::print(stderr, "{}\n", line); }));
+  return print_outcome(context, arguments, outcome);
 }
 
 void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<ModelArguments>& arguments) {
@@ -139,6 +147,43 @@ void add_train_vision(CLI::App& train, Context& context, const std::shared_ptr<M
       "  verge train vision hats/ --out models/hats --objects person --region head --positive bare --cost-miss 10\n"
       "  verge train vision board/ --out models/board --task template");
   vision->callback([&context, arguments] { context.status = train_vision(context, *arguments); });
+}
+
+Status train_audio(const Context& context, ModelArguments& arguments) {
+  VERGE_CHECK(find_engine());
+  auto& request = arguments.sound;
+  request.target = arguments.target;
+  request.tell = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  VERGE_TRY(const auto outcome, audio::teach_sound(request));
+  return print_outcome(context, arguments, outcome);
+}
+
+void add_train_audio(CLI::App& train, Context& context, const std::shared_ptr<ModelArguments>& arguments) {
+  auto* audio = train.add_subcommand("audio", "A model of what a place sounds like, from your own recordings");
+  auto& request = arguments->sound;
+  audio
+      ->add_option(
+          "folder", request.folder,
+          "Normal sound alone (FOLDER/recording.wav, 5 to 30 minutes), or kinds of sound (FOLDER/LABEL/clip.wav)")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  audio->add_option("--out", arguments->target, "Folder for model.onnx, card.json, report.html")->required();
+  audio->add_option("--task", request.task, "anomaly or classify; default: as the folder's form says");
+  audio
+      ->add_option("--false-alarms-per-day", request.false_alarms_per_day,
+                   "The promise of an anomaly model, 0.01..1000")
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
+  audio->add_option("--minutes", request.minutes, "Then it makes do with what it has, 0.01..1440")
+      ->check(CLI::Range(0.01, 1440.0))
+      ->capture_default_str();
+  audio->add_option("--seed", request.seed, "Equal seeds and recordings give equal files")
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->capture_default_str();
+  audio->footer(
+      "Examples:\n  verge train audio pump-normal/ --out models/pump --false-alarms-per-day 0.5\n"
+      "  verge train audio sounds/ --out models/sounds      # sounds/glass, sounds/alarm, sounds/background");
+  audio->callback([&context, arguments] { context.status = train_audio(context, *arguments); });
 }
 
 // ---- model ----
@@ -272,8 +317,9 @@ void add_model_commands(CLI::App& app, Context& context) {
       app.add_subcommand("train", "Teach a model from your own recordings")->group("Models")->require_subcommand(1);
   train->footer(
       "Examples:\n  verge train telemetry normal-week.csv --out models/pump --false-alarms-per-week 1\n"
-      "  verge train vision gate/ --out models/gate");
+      "  verge train vision gate/ --out models/gate\n  verge train audio pump-normal/ --out models/pump");
   add_train_vision(*train, context, arguments);
+  add_train_audio(*train, context, arguments);
   auto* telemetry = train->add_subcommand("telemetry", "An anomaly model from a recorded normal period (CSV)");
   telemetry->add_option("file", arguments->source, "CSV: a time column and numeric columns")
       ->required()
