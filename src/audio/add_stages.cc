@@ -3,6 +3,7 @@
 #include "audio/live/live_sound.h"
 #include "audio/recording/recording_source.h"
 #include "audio/speech/add_stages.h"
+#include "audio/simulated/machine_source.h"
 #include "audio/sound/add_stages.h"
 #include "audio/speech/speech_stage.h"
 #include "audio/speech/voice_stage.h"
@@ -61,6 +62,7 @@ void add_stages(pipeline::Catalog& catalog) {
            option("corrections", "path", "Folder that verge data report wrote: corrects what was corrected before",
                   "")}),
       .make = make_speech});
+  add_simulated_stages(catalog);
   add_sound_stages(catalog);
   catalog.add_live_renderer(render_sound);
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <initializer_list>
 
+#include "audio/simulated/machines.h"
 #include "base/disk.h"
 
 namespace verge::cli {
@@ -162,8 +164,11 @@ class Reader {
     recipe.kind = ModelRecipe::Kind::train;
     VERGE_TRY(const auto family, text_member(body, place, "family"));
     if (family == "vision") return lesson_from(std::move(recipe), body, place);
-    if (family != "telemetry")
-      return mistake(place + "/family", fmt::format("\"{}\" cannot be trained here; telemetry and vision can", family));
+    if (family == "audio") return sound_from(std::move(recipe), body, place);
+    if (family != "telemetry") {
+      return mistake(place + "/family",
+                     fmt::format("\"{}\" cannot be trained here; telemetry, vision and audio can", family));
+    }
     VERGE_CHECK(check_members(body, place, {"family", "record", "false_alarms_per_week", "window_s"}));
     VERGE_CHECK(read_record(recipe, body, place));
     const auto false_alarms = number_member(body, "false_alarms_per_week", recipe.false_alarms_per_week);
@@ -173,6 +178,35 @@ class Reader {
     if (!window_s || !(*window_s >= 2 && *window_s <= 86'400)) return mistake(place + "/window_s", "must be 2..86400");
     recipe.false_alarms_per_week = *false_alarms;
     recipe.window_s = *window_s;
+    return recipe;
+  }
+
+  Result<ModelRecipe> sound_from(ModelRecipe recipe, const Json& body, const std::string& place) const {
+    VERGE_CHECK(check_members(body, place, {"family", "folder", "simulated", "false_alarms_per_day", "seed"}));
+    if (body.contains("folder") == body.contains("simulated"))
+      return mistake(place, "must say one of folder (recordings that are there) and simulated (a list of sounds)");
+    audio::TeachSoundRequest request;
+    const auto false_alarms = number_member(body, "false_alarms_per_day", request.false_alarms_per_day);
+    if (!false_alarms || !(*false_alarms >= 0.01 && *false_alarms <= 1000))
+      return mistake(place + "/false_alarms_per_day", "must be 0.01..1000");
+    const auto seed = number_member(body, "seed", 1.0);
+    if (!seed || !(*seed >= 0 && *seed <= 1e9)) return mistake(place + "/seed", "must be 0..1000000000");
+    request.false_alarms_per_day = *false_alarms;
+    request.seed = static_cast<std::uint64_t>(*seed);
+    if (body.contains("folder")) {
+      VERGE_TRY(const auto folder, text_member(body, place, "folder"));
+      VERGE_TRY(request.folder, existing(place + "/folder", folder));
+      recipe.files = {request.folder};
+    } else {
+      const auto known = audio::simulated::machine_names();
+      for (const auto& sound : body["simulated"]) {
+        if (!sound.is_string() || std::ranges::find(known, sound.get<std::string>()) == known.end())
+          return mistake(place + "/simulated", fmt::format("must be a list of {}", fmt::join(known, ", ")));
+        recipe.simulated.push_back(sound.get<std::string>());
+      }
+      if (recipe.simulated.empty()) return mistake(place + "/simulated", "must name a sound");
+    }
+    recipe.sound = std::move(request);
     return recipe;
   }
 

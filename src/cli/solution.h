@@ -8,7 +8,9 @@
 //                     {"train": {"family": "telemetry", "record": {"pipeline"}, "false_alarms_per_week", "window_s"}}
 //                     {"train": {"family": "vision", "folder" or "record": {"pipeline"}, "task", "objects", "region",
 //                                "align", "positive", "cost_miss", "cost_false_alarm", "backbone", "size", "seed",
-//                                "minutes"}}},
+//                                "minutes"}}
+//                     {"train": {"family": "audio", "folder" or "simulated": [SOUND, …], "false_alarms_per_day",
+//                                "seed"}}},  simulated: of one sound three minutes, of several twelve clips of each
 //    "images": {NAME: {"pipeline", "models": {PATH: MODEL}, "files": {PATH: FILE}, "layers": ["media"]}},
 //    "manifest": "deployment.json"}
 //
@@ -24,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "audio/teach/teach_sound.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "cli/teach_vision.h"
@@ -40,6 +43,8 @@ struct ModelRecipe {
   Json card = Json::object();                       ///< import
   double false_alarms_per_week = 1, window_s = 24;  ///< train telemetry
   std::optional<VisionLesson> lesson;               ///< train vision
+  std::optional<audio::TeachSoundRequest> sound;    ///< train audio
+  std::vector<std::string> simulated;               ///< train audio: sounds that are made for it; empty: a folder.
   bool is_recorded = false;                         ///< train: files is a pipeline that makes what is learned from.
   Json original;                                    ///< As written.
 };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "audio/simulated/machines.h"
+#include "audio/teach/heard_picture.h"
+#include "audio/teach/teach_sound.h"
 #include "base/disk.h"
 #include "base/json.h"
 #include "base/process.h"
@@ -99,6 +102,39 @@ Status train_vision(const ModelRecipe& recipe, const path& target, const Home& h
   return Done{};
 }
 
+/// Of one sound three minutes of normal sound, of several a folder of clips each.
+Status simulate_sounds(const std::vector<std::string>& sounds, const path& folder) {
+  constexpr int kClips = 12;
+  const bool is_one = sounds.size() == 1;
+  for (const auto& sound : sounds) {
+    const path target = is_one ? folder : folder / sound;
+    std::error_code problem;
+    std::filesystem::create_directories(target, problem);
+    for (int clip = 0; clip < (is_one ? 1 : kClips); ++clip) {
+      VERGE_TRY(const auto samples,
+                audio::simulated::machine_sound(sound, is_one ? 180 : 5, 1000 + static_cast<std::uint64_t>(clip)));
+      VERGE_CHECK(write_file(target / fmt::format("{:02}.wav", clip), audio::audible_wav(samples, 16'000)));
+    }
+  }
+  return Done{};
+}
+
+Status train_audio(const ModelRecipe& recipe, const path& target, const Progress& progress) {
+  VERGE_CHECK(find_engine());
+  const Recording recording(target);
+  audio::TeachSoundRequest request = *recipe.sound;
+  request.target = target;
+  request.name = recipe.name;
+  if (!recipe.simulated.empty()) {
+    VERGE_CHECK(simulate_sounds(recipe.simulated, recording.folder));
+    request.folder = recording.folder;
+  }
+  request.tell = [&](const std::string& line) { progress(fmt::format("model {}: {}", recipe.name, line)); };
+  VERGE_TRY(const auto outcome, audio::teach_sound(request));
+  if (!outcome.is_learned) return Error{ErrorCode::invalid_argument, outcome.verdict};
+  return Done{};
+}
+
 Status make_model(const ModelRecipe& recipe, const path& target, const Home& home, const Progress& progress) {
   switch (recipe.kind) {
     case ModelRecipe::Kind::catalogue:
@@ -109,6 +145,7 @@ Status make_model(const ModelRecipe& recipe, const path& target, const Home& hom
     case ModelRecipe::Kind::copy:
       return copy_files(recipe, target);
     case ModelRecipe::Kind::train:
+      if (recipe.sound) return train_audio(recipe, target, progress);
       return recipe.lesson ? train_vision(recipe, target, home, progress) : train_telemetry(recipe, target, progress);
   }
   return Done{};
