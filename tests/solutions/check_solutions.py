@@ -33,6 +33,7 @@ class Solution:
     def __init__(self, bench, name):
         self.bench, self.name, self.verdicts = bench, name, bench.verdicts
         self.blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "examples" / name / "README.md").read_text(), re.S)
+        self.module = "audio" if any("DEVICE audio" in block for block in self.blocks) else "vision"
         self.begin_us = int(time.time() * 1e6)
 
     def check(self, what, is_good, detail=""):
@@ -53,20 +54,20 @@ class Solution:
         raise KeyError(f"the guide of {self.name} has no command {beginning}")
 
     def method(self, words):
-        """What the module answers to the guide's `verge method call DEVICE vision …`; None until it answers with 2xx."""
-        done = self.bench.shell(self.command(f"verge method call DEVICE vision {words}"))
+        """What the module answers to the guide's `verge method call DEVICE MODULE …`; None until it answers with 2xx."""
+        done = self.bench.shell(self.command(f"verge method call DEVICE {self.module} {words}"))
         return json.loads(done.stdout)["payload"] if done.returncode == 0 else None
 
     def ask(self, name, parameters=None):
         """Of a method that the guide does not name. OSError and KeyError as HubClient says."""
-        answer = self.bench.hub.json("POST", f"/twins/{self.bench.device()}/modules/vision/methods?api-version=2021-04-12",
+        answer = self.bench.hub.json("POST", f"/twins/{self.bench.device()}/modules/{self.module}/methods?api-version=2021-04-12",
                                      {"methodName": name, "payload": parameters or {}, "responseTimeoutInSeconds": 20,
                                       "connectTimeoutInSeconds": 0})
         return answer["payload"] if answer["status"] < 300 else None
 
     def told(self, kind, rule=None):
         """Its events of a type, oldest first."""
-        query = urllib.parse.urlencode({"module": "vision", "type": kind, "from_us": self.begin_us, "limit": 1000})
+        query = urllib.parse.urlencode({"module": self.module, "type": kind, "from_us": self.begin_us, "limit": 1000})
         events = self.bench.hub.json("GET", f"/api/v1/events?{query}")["events"][::-1]
         return [event for event in events if rule in (None, event.get("rule"))]
 
@@ -243,7 +244,41 @@ def access_control(solution):
     solution.check_snapshot()
 
 
-SOLUTIONS = [people_counting, workplace_safety, parking, wildlife_camera, shelf_void, visual_quality, access_control]
+def played(solution, kind, is_it=lambda event: True, quiet_s=20):
+    """Nothing is told of ordinary sound; then the guide's command puts a sound in, and that is told. Returns the event."""
+    ready = until(lambda: solution.method("truth"), PATIENCE_S)
+    time.sleep(quiet_s)
+    solution.check("ordinary sound is no event", bool(ready) and not solution.told(kind), str(solution.told(kind))[:300])
+    asked_us, asked = int(time.time() * 1e6), until(lambda: solution.method("play"), 60)
+    event = solution.tells(kind, is_it=lambda each: each["captured_us"] >= asked_us and is_it(each), seconds=60)
+    solution.check("the sound that is put in is told", bool(asked) and bool(event), str(solution.told(kind))[:300])
+    if event:
+        solution.check("within eight seconds", event["captured_us"] - asked_us < 8e6, f"{(event['captured_us'] - asked_us) * 1e-6:.1f} s")
+        digest, out = (event.get("evidence") or [""])[0], solution.bench.folder / "heard.flac"
+        out.unlink(missing_ok=True)
+        done = solution.bench.shell(f"verge evidence get DEVICE audio {digest} --out {out}")
+        heard = out.read_bytes() if done.returncode == 0 else b""
+        solution.check("its sound comes off the device, with its digest",
+                       heard[:4] == b"fLaC" and digest == f"sha256:{hashlib.sha256(heard).hexdigest()}", (digest + done.stderr)[-300:])
+    return event
+
+
+def motor_by_sound(solution):
+    if played(solution, "sound.anomaly"):
+        solution.check("and that it is over", bool(solution.tells("sound.normal", seconds=60)))
+
+
+def leak_by_sound(solution):
+    if played(solution, "sound.anomaly"):
+        solution.check("and that it is over", bool(solution.tells("sound.normal", seconds=60)))
+
+
+def alarm_sounds(solution):
+    played(solution, "sound.class", lambda event: event["label"] == "siren")
+
+
+SOLUTIONS = [people_counting, workplace_safety, parking, wildlife_camera, shelf_void, visual_quality, access_control,
+             motor_by_sound, leak_by_sound, alarm_sounds]
 
 
 def check_all(bench, names):
