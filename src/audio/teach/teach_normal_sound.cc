@@ -272,8 +272,7 @@ class NormalTeacher {
     page.heading("Where to listen");
     page.paragraph(
         "The strangest moments of what you called normal. If one of them is a fault, take it out and teach again. Low "
-        "tones are "
-        "below, one second is in the middle; the player makes quiet sound louder.");
+        "tones are at the bottom; the player makes quiet sound louder.");
     page.gallery(strangest(shares), training::GallerySize::wide);
     page.heading("Detectors that were tried");
     page.paragraph(
