@@ -52,11 +52,15 @@ Status look(const SoundsSettings& settings) {
     audio::RowPool pool(model->pool());
     std::vector<float> row(audio::kLookNumbers), mean;
     double count = 0;
-    for (const auto& each : audio::looks_of(samples)) {
-      if (!audio::describe_look(each.energies, {}, row)) continue;
-      VERGE_TRY(const auto values, model->run(pool.add(row)));
+    const auto looks = audio::looks_of(samples);
+    for (std::size_t at = 0; at < looks.size(); ++at) {
+      if (!audio::describe_look(looks[at].energies, {}, row)) continue;
+      const auto pooled = pool.add(row);
+      const bool is_last_chance = at + 1 == looks.size() && count == 0;
+      if (!model->is_classifier() && !pool.is_full() && !is_last_chance) continue;
+      VERGE_TRY(const auto values, model->run(pooled));
       mean.resize(values.size());
-      for (std::size_t at = 0; at < values.size(); ++at) mean[at] += values[at];
+      for (std::size_t i = 0; i < values.size(); ++i) mean[i] += values[i];
       ++count;
     }
     for (float& value : mean) value /= static_cast<float>(std::max(1.0, count));

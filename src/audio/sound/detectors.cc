@@ -91,6 +91,21 @@ Axes fit_axes(const training::Rows& rows) {
   return axes;
 }
 
+Axes fit_scales(const training::Rows& rows) {
+  const Eigen::MatrixXd matrix = as_matrix(rows);
+  Axes scales;
+  scales.inputs = scales.outputs = rows.columns;
+  scales.basis.assign(rows.columns * rows.columns, 0.0F);
+  for (std::size_t at = 0; at < rows.columns; ++at) {
+    const auto column = matrix.col(static_cast<Eigen::Index>(at));
+    const double mean = column.mean(), deviation = std::sqrt((column.array() - mean).square().mean());
+    scales.mean.push_back(static_cast<float>(mean));
+    scales.variances.push_back(static_cast<float>(deviation * deviation));
+    scales.basis[at * rows.columns + at] = static_cast<float>(1 / (deviation + 1e-3));
+  }
+  return scales;
+}
+
 Result<Detector> Detector::fit(const training::Rows& rows, const DetectorOptions& options) {
   if (rows.count() < kRowsMin) {
     return Error{ErrorCode::invalid_argument,
@@ -100,7 +115,8 @@ Result<Detector> Detector::fit(const training::Rows& rows, const DetectorOptions
     if (!std::isfinite(value)) return Error{ErrorCode::invalid_argument, "a row has a number that is not finite"};
   Detector detector;
   detector.kind_ = options.kind;
-  detector.axes_ = fit_axes(rows);
+  const bool is_near = options.kind == DetectorKind::nearest || options.kind == DetectorKind::in_domain;
+  detector.axes_ = is_near ? fit_scales(rows) : fit_axes(rows);
   training::Rows seen{detector.axes_.outputs, {}};
   std::vector<float> row(detector.axes_.outputs);
   for (std::size_t at = 0; at < rows.count(); ++at) {
@@ -109,6 +125,7 @@ Result<Detector> Detector::fit(const training::Rows& rows, const DetectorOptions
   }
   switch (options.kind) {
     case DetectorKind::nearest:
+    case DetectorKind::in_domain:
       detector.fit_bank(seen, std::clamp<std::size_t>(options.bank_rows, 16, 8192));
       break;
     case DetectorKind::mahalanobis:
@@ -133,6 +150,8 @@ void Detector::fit_bank(const training::Rows& rows, std::size_t kept) {
     const auto row = rows.row(at * rows.count() / count);
     bank_.insert(bank_.end(), row.begin(), row.end());
   }
+  densities_.assign(count, 1.0F);
+  if (kind_ == DetectorKind::nearest) return;
   const auto bank = training::NearestBank::make(bank_, rows.columns);
   VERGE_ASSERT(bank);
   const int asked = std::min<int>(kDensityNeighbours + 1, static_cast<int>(count));
@@ -148,7 +167,7 @@ void Detector::fit_bank(const training::Rows& rows, std::size_t kept) {
   std::vector<float> sorted = reaches;
   std::ranges::sort(sorted);
   const float least = std::max(0.1F * sorted[count / 2], 1e-6F);  // Rows that repeat must not make a needle's eye.
-  for (const float reach : reaches) densities_.push_back(1 / std::max(reach, least));
+  for (std::size_t at = 0; at < count; ++at) densities_[at] = 1 / std::max(reaches[at], least);
 }
 
 double Detector::nearest_score(std::span<const float> axes) const {
@@ -226,7 +245,7 @@ void Detector::fit_encoder(const training::Rows& rows, std::uint64_t seed) {
 double Detector::score(std::span<const float> row) const {
   std::vector<float> axes(axes_.outputs);
   axes_.apply(row, axes);
-  if (kind_ == DetectorKind::nearest) return nearest_score(axes);
+  if (kind_ == DetectorKind::nearest || kind_ == DetectorKind::in_domain) return nearest_score(axes);
   double sum = 0;
   if (kind_ == DetectorKind::encoder) {
     std::vector<float> code(inward_offsets_);
@@ -249,7 +268,8 @@ GraphBuilder::Edge Detector::add_to(GraphBuilder& graph, const GraphBuilder::Edg
   const auto centred = graph.add("Sub", {rows, graph.floats({1, inputs}, axes_.mean)});
   const auto axes = graph.add("MatMul", {centred, graph.floats({inputs, width}, axes_.basis)});
   switch (kind_) {
-    case DetectorKind::nearest: {
+    case DetectorKind::nearest:
+    case DetectorKind::in_domain: {
       // |q - b|^2 = |q|^2 - 2 q.b + |b|^2, then times the density of b; rounding must not make it negative.
       const auto kept = static_cast<std::int64_t>(densities_.size());
       std::vector<float> columns(bank_.size()), squares(densities_.size());

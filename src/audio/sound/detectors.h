@@ -1,13 +1,12 @@
 // audio/sound/detectors.h -- how strange a row of numbers is, learned from ordinary rows alone; and as ONNX.
 //
-// Every detector sees rows on their principal axes, each scaled to equal spread with Ledoit and Wolf's shrinkage, and
-// says one number, larger is stranger. Detectors:
-//   nearest      distance to the nearest ordinary row, divided by how far that row's own neighbours are, so that a
-//   state
-//                of the machine (a domain) with few or scattered examples does not raise false alarms
-//   mahalanobis  length of the row on the shrunk axes
+// Every detector says one number, larger is stranger:
+//   nearest      distance to the nearest ordinary row, each number scaled to equal spread
+//   mahalanobis  length of the row on the principal axes, scaled to equal spread with Ledoit and Wolf's shrinkage
 //   residual     what the leading axes (95 % of the spread) do not explain
-//   encoder      what a small auto-encoder (16 inner numbers, tanh) does not bring back
+//   encoder      what a small auto-encoder (16 inner numbers, tanh) does not bring back from the axes
+//   in_domain    nearest, divided by how far that row's own neighbours are, so that a state of the machine (a domain)
+//                with few or scattered examples does not raise false alarms
 // Source: Ledoit and Wolf 2004 (shrinkage); Wilkinghoff et al. 2025, "Keeping the Balance: Anomaly Score Calculation
 // for Domain Generalization" (local density); Kingma and Ba 2015 (Adam). Deterministic. Threads: pure functions.
 #pragma once
@@ -26,12 +25,13 @@
 
 namespace verge::audio {
 
-enum class DetectorKind : std::uint8_t { nearest, mahalanobis, residual, encoder };
-inline constexpr std::array<std::string_view, 4> kDetectorKinds{"nearest", "mahalanobis", "residual", "encoder"};
+enum class DetectorKind : std::uint8_t { nearest, mahalanobis, residual, encoder, in_domain };
+inline constexpr std::array<std::string_view, 5> kDetectorKinds{"nearest", "mahalanobis", "residual", "encoder",
+                                                                "in_domain"};
 
 struct DetectorOptions {
   DetectorKind kind = DetectorKind::nearest;
-  std::size_t bank_rows = 2000;  ///< Rows that `nearest` keeps, evenly, 16..8192.
+  std::size_t bank_rows = 2000;  ///< Rows that `nearest` and `in_domain` keep, evenly, 16..8192.
   std::uint64_t seed = 1;
 };
 
@@ -46,6 +46,8 @@ struct Axes {
 };
 /// rows: at least 2. At most 64 axes.
 Axes fit_axes(const training::Rows& rows);
+/// The numbers themselves, each scaled to equal spread.
+Axes fit_scales(const training::Rows& rows);
 
 class Detector {
  public:
@@ -64,7 +66,7 @@ class Detector {
   DetectorKind kind_ = DetectorKind::nearest;
   Axes axes_;
   std::vector<float> bank_;       ///< nearest: [m, axes]
-  std::vector<float> densities_;  ///< nearest: [m] one over the squared distance to its neighbours.
+  std::vector<float> densities_;  ///< in_domain: [m] one over the squared distance to its neighbours; nearest: ones.
   std::size_t explained_ = 0;     ///< residual: leading axes.
   std::vector<float> inward_, inward_offsets_, outward_, outward_offsets_;  ///< encoder: [axes, 16], [16], …
 };

@@ -70,7 +70,9 @@ Result<std::vector<Heard>> SoundJudge::add(std::span<const float> samples) {
   looks_.add(samples, [&](const Look& look) {
     std::vector<float> row(kLookNumbers);
     if (!status || !describe_look(look.energies, {}, row)) return;
-    auto values = model_->run(pool_.add(row));
+    const auto mean = pool_.add(row);
+    if (!model_->is_classifier() && !pool_.is_full()) return;
+    auto values = model_->run(mean);
     if (values) {
       heard.push_back({look.end_sample, *std::move(values)});
     } else {

@@ -43,6 +43,7 @@ class RowPool {
  public:
   explicit RowPool(std::size_t count) : count_(count) {}
   std::vector<float> add(std::span<const float> row);
+  bool is_full() const { return rows_.size() == count_; }
   void reset() { rows_.clear(); }
 
  private:
@@ -56,7 +57,8 @@ struct Heard {
   std::vector<float> values;  ///< Anomaly: one score. Classifier: a probability per label.
 };
 
-/// Follows one stream. Digital silence gives nothing.
+/// Follows one stream. Digital silence gives nothing, and an anomaly model nothing before it has heard all that one
+/// mean is of.
 class SoundJudge {
  public:
   explicit SoundJudge(std::shared_ptr<const SoundModel> model) : model_(std::move(model)), pool_(model_->pool()) {}

@@ -27,7 +27,9 @@ constexpr std::size_t kPretendedMax = 600;
 constexpr double kHeardApartMin = 0.65;  ///< Area under ROC of pretended faults; below it nothing was learned.
 constexpr std::size_t kShownSounds = 6;
 constexpr double kLooksPerDay = 86'400 / kLookHopSeconds;
-constexpr std::size_t kPools[] = {1, 5};
+constexpr std::size_t kPools[] = {10, 1};  ///< 5.5 s and 1 s.
+constexpr double kBetter = 0.02,
+                 kQuickerBetter = 0.05;  ///< What a less plain, or a quicker, detector must hear apart more.
 
 /// One look of ordinary sound.
 struct OrdinaryLook {
@@ -76,11 +78,11 @@ class NormalTeacher {
   Result<TaughtSound> teach() {
     VERGE_CHECK(cut());
     make_rows();
-    for (const DetectorKind kind :
-         {DetectorKind::nearest, DetectorKind::mahalanobis, DetectorKind::residual, DetectorKind::encoder}) {
-      for (const std::size_t pool : kPools) {
+    for (const std::size_t pool : kPools) {
+      for (const DetectorKind kind : {DetectorKind::nearest, DetectorKind::mahalanobis, DetectorKind::residual,
+                                      DetectorKind::encoder, DetectorKind::in_domain}) {
         if (!candidates_.empty() && time_.is_over()) {
-          notes_.push_back(fmt::format("The time was over after {} of 8 detectors; more time may find a better one.",
+          notes_.push_back(fmt::format("The time was over after {} of 10 detectors; more time may find a better one.",
                                        candidates_.size()));
           return finish();
         }
@@ -136,17 +138,24 @@ class NormalTeacher {
 
   std::size_t stretch_of(std::size_t look) const { return look * kStretches / looks_.size(); }
 
-  /// Mean of the look and those before it in the same recording and stretch; `row` instead of the look's own.
-  std::vector<float> pooled(const training::Rows& rows, std::size_t at, std::size_t pool,
-                            std::span<const float> row) const {
-    std::vector<float> mean(row.begin(), row.end());
+  bool is_beside(std::size_t at, std::size_t other) const {
+    return other < looks_.size() && looks_[at].recording == looks_[other].recording &&
+           stretch_of(at) == stretch_of(other);
+  }
+
+  /// Looks that the mean at this one is of: `pool`, or all when its recording is shorter and ends here; 0: none ends
+  /// here.
+  std::size_t looks_in_mean(std::size_t at, std::size_t pool) const {
     std::size_t count = 1;
-    for (std::size_t back = 1; back < pool && back <= at; ++back) {
-      if (looks_[at - back].recording != looks_[at].recording || stretch_of(at - back) != stretch_of(at)) break;
-      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += rows.row(at - back)[i];
-      ++count;
-    }
-    for (float& value : mean) value /= static_cast<float>(count);
+    while (count < pool && count <= at && is_beside(at, at - count)) ++count;
+    return count == pool || !is_beside(at, at + 1) ? count : 0;
+  }
+
+  /// Mean of so many looks that end with this one.
+  std::vector<float> pooled(const training::Rows& rows, std::size_t at, std::size_t count) const {
+    std::vector<float> mean(kLookNumbers, 0.0F);
+    for (std::size_t back = 0; back < count; ++back)
+      for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += rows.row(at - back)[i] / static_cast<float>(count);
     return mean;
   }
 
@@ -157,10 +166,10 @@ class NormalTeacher {
     training::Rows kept{kLookNumbers, {}};
     std::size_t seen = 0;
     for (std::size_t at = 0; at < looks_.size(); ++at) {
-      if (stretch_of(at) == stretch) continue;
+      const std::size_t count = looks_in_mean(at, pool);
+      if (stretch_of(at) == stretch || count == 0) continue;
       for (const auto& rows : rows_) {
-        if (all <= kRowsMax || seen * kRowsMax / all != (seen + 1) * kRowsMax / all)
-          kept.add(pooled(rows, at, pool, rows.row(at)));
+        if (all <= kRowsMax || seen * kRowsMax / all != (seen + 1) * kRowsMax / all) kept.add(pooled(rows, at, count));
         ++seen;
       }
     }
@@ -168,26 +177,31 @@ class NormalTeacher {
   }
 
   Result<Candidate> judge(DetectorKind kind, std::size_t pool) const {
-    Candidate candidate{kind, pool, 0, {}};
-    std::vector<float> strange, row(kLookNumbers);
+    constexpr float kNothing = std::numeric_limits<float>::quiet_NaN();
+    Candidate candidate{kind, pool, 0, std::vector<float>(looks_.size(), kNothing)};
+    std::vector<float> ordinary, strange, row(kLookNumbers);
     const std::size_t every = std::max<std::size_t>(1, looks_.size() / kPretendedMax);
+    const training::Rows& plain = rows_.front();
     for (std::size_t stretch = 0; stretch < kStretches; ++stretch) {
       VERGE_TRY(const Detector detector,
                 Detector::fit(rows_without(stretch, pool), {.kind = kind, .seed = request_.seed}));
       for (std::size_t at = 0; at < looks_.size(); ++at) {
-        if (stretch_of(at) != stretch) continue;
-        const training::Rows& plain = rows_.front();
-        candidate.held_out.push_back(static_cast<float>(detector.score(pooled(plain, at, pool, plain.row(at)))));
+        const std::size_t count = looks_in_mean(at, pool);
+        if (stretch_of(at) != stretch || count == 0) continue;
+        std::vector<float> mean = pooled(plain, at, count);
+        ordinary.push_back(candidate.held_out[at] = static_cast<float>(detector.score(mean)));
         if (at % every != 0) continue;
         training::SeededNumbers numbers(request_.seed * 7 + at);
         describe_look(pretended_fault(looks_[at].energies, numbers), {}, row);
         // A fault stays: the looks before it are changed as this one is.
-        std::vector<float> changed = pooled(plain, at, pool, plain.row(at));
-        for (std::size_t i = 0; i < row.size(); ++i) changed[i] += row[i] - plain.row(at)[i];
-        strange.push_back(static_cast<float>(detector.score(changed)));
+        for (std::size_t i = 0; i < row.size(); ++i) mean[i] += row[i] - plain.row(at)[i];
+        strange.push_back(static_cast<float>(detector.score(mean)));
       }
     }
-    candidate.heard_apart = area_under_roc(candidate.held_out, strange);
+    candidate.heard_apart = area_under_roc(ordinary, strange);
+    // Looks that no mean ends with count as the next one that one does.
+    for (std::size_t at = looks_.size() - 1; at-- > 0;)
+      if (std::isnan(candidate.held_out[at])) candidate.held_out[at] = candidate.held_out[at + 1];
     return candidate;
   }
 
@@ -201,7 +215,12 @@ class NormalTeacher {
   }
 
   Result<TaughtSound> finish() {
-    const auto best = std::ranges::max_element(candidates_, {}, &Candidate::heard_apart);
+    // Pretended faults are not real ones: the plain and the steady go first, others must be clearly better.
+    auto best = candidates_.begin();
+    for (auto other = best; other != candidates_.end(); ++other) {
+      const double better = other->pool == best->pool ? kBetter : kQuickerBetter;
+      if (other->heard_apart > best->heard_apart + better) best = other;
+    }
     const std::vector<float> scores = alarm_scores(*best);
     const double probability = request_.false_alarms_per_day / kLooksPerDay;
     const double threshold =
