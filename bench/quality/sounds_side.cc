@@ -50,19 +50,20 @@ Status look(const SoundsSettings& settings) {
     VERGE_TRY(auto recording, audio::read_recording(file, audio::kLookRateHz));
     VERGE_TRY(const auto samples, heard_through(std::move(recording.samples), settings.microphone));
     audio::RowPool pool(model->pool());
-    std::vector<float> row(audio::kLookNumbers), mean;
+    std::vector<float> row(audio::kLookNumbers), pooled, mean(model->is_classifier() ? model->labels().size() : 1);
     double count = 0;
-    const auto looks = audio::looks_of(samples);
-    for (std::size_t at = 0; at < looks.size(); ++at) {
-      if (!audio::describe_look(looks[at].energies, {}, row)) continue;
-      const auto pooled = pool.add(row);
-      const bool is_last_chance = at + 1 == looks.size() && count == 0;
-      if (!model->is_classifier() && !pool.is_full() && !is_last_chance) continue;
+    const auto hear = [&]() -> Status {
       VERGE_TRY(const auto values, model->run(pooled));
-      mean.resize(values.size());
-      for (std::size_t i = 0; i < values.size(); ++i) mean[i] += values[i];
+      for (std::size_t at = 0; at < values.size(); ++at) mean[at] += values[at];
       ++count;
+      return Done{};
+    };
+    for (const auto& each : audio::looks_of(samples)) {
+      if (!audio::describe_look(each.energies, {}, row)) continue;
+      pooled = pool.add(row);
+      if (model->is_classifier() || pool.is_full()) VERGE_CHECK(hear());
     }
+    if (count == 0 && !pooled.empty()) VERGE_CHECK(hear());  // A recording shorter than the model's mean.
     for (float& value : mean) value /= static_cast<float>(std::max(1.0, count));
     std::cout << Json{{"file", file}, {"values", mean}, {"labels", model->labels()}}.dump() << "\n";
   }
