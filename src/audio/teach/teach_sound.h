@@ -3,13 +3,13 @@
 // FOLDER/recording.wav (or FOLDER/normal/recording.wav): normal sound alone, 1 minute at least, 5 to 30 are good. Five
 // detectors (sound/detectors.h), each on the mean of ten looks and on single ones, are judged without any anomaly:
 // ordinary sound held out (in five stretches of time) against the same sound with pretended faults (a band louder or
-// missing, a tone, knocks, a hiss). The plainest is kept unless another is clearly better. Its threshold follows from
-// the held-out scores and a promised number of false alarms per day (training/tail.h), for the alarm as stage sound
-// gives it: two looks in a row. FOLDER/LABEL/clip.wav, two labels or more: kinds of sound. Multinomial logistic
-// regression on looks of all clips; judged by cross-validation in which no recording is on both sides. While learning,
-// sound is also heard through random smooth microphone responses, so that another microphone is no fault. Writes
-// model.onnx, card.json and report.html; when nothing was learned, only the report, which says why. Deterministic:
-// equal recordings and options give equal files, unless time ran out. Threads: one call, one thread.
+// missing, a tone, knocks, a hiss). The mean of two plain ones is kept unless one is clearly better. Its threshold
+// follows from the held-out scores and a promised number of false alarms per day (training/tail.h), for the alarm as
+// stage sound gives it: two looks in a row. FOLDER/LABEL/clip.wav, two labels or more: kinds of sound. Multinomial
+// logistic regression on looks of all clips; judged by cross-validation in which no recording is on both sides. While
+// learning, sound is also heard through random smooth microphone responses, so that another microphone is no fault.
+// Writes model.onnx, card.json and report.html; when nothing was learned, only the report, which says why.
+// Deterministic: equal recordings and options give equal files, unless time ran out. Threads: one call, one thread.
 #pragma once
 
 #include <cstdint>
