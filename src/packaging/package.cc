@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t pipeline_bytes_max = 1U << 20U;
 constexpr int depth_max = 64;
 constexpr std::string_view file_keys[] = {"model",  "models", "path",      "file", "files",
-                                          "folder", "url",    "tokenizer", "card"};
+                                          "folder", "url",    "tokenizer", "card", "profile"};
 
 bool is_local(std::string_view path) {
   return !path.empty() && !path.starts_with('/') && !path.starts_with("${") &&
