@@ -61,7 +61,8 @@ TEST(Conditioner, MeasuresBackgroundAndDistance) {
     // White noise has half of its power between 200 Hz and 4 kHz; pink noise a third, more of it lies below.
     const double in_range_db = std::string_view(noise).starts_with("white") ? -3.2 : -4.5;
     EXPECT_NEAR(facts.background_db, noise_db + in_range_db, 2) << noise;
-    EXPECT_NEAR(facts.snr_db, snr_db - in_range_db, 4) << noise;
+    // Somebody who speaks is some 3 dB louder than the recording with its pauses.
+    EXPECT_NEAR(facts.snr_db, snr_db - in_range_db + 3, 3) << noise;
   }
 }
 

@@ -166,13 +166,30 @@ Sound in_room(const Sound& sound, const Room& room) {
 constexpr Room kOffice{{4, 3, 2.5}, {1.2, 1.0, 1.2}, {2.6, 1.5, 1.0}, 0.83, 0.4};
 constexpr Room kHall{{14, 9, 4}, {4, 3, 1.6}, {6.8, 4.1, 1.2}, 0.86, 0.8};
 
+/// Of each block that is no digital silence, as lies between recordings.
+std::vector<double> block_powers(std::span<const float> sound) {
+  std::vector<double> powers;
+  for (std::size_t at = 0; at + kBlockSamples <= sound.size(); at += kBlockSamples)
+    powers.push_back(power_of(sound.subspan(at, kBlockSamples)));
+  std::erase_if(powers, [](double power) { return power < 1e-10; });
+  return powers;
+}
+
+double mean_db(std::span<const double> powers) {
+  double sum = 0;
+  for (const double power : powers) sum += power;
+  return powers.empty() ? -120 : 10 * std::log10(std::max(1e-12, sum / static_cast<double>(powers.size())));
+}
+
+double mean_level_db(std::span<const float> sound) { return mean_db(block_powers(sound)); }
+
 Sound with_hum(Sound sound, double db_below_speech) {
   constexpr std::array<std::pair<int, double>, 6> kHarmonics{
       {{1, 1.0}, {2, 0.7}, {3, 0.5}, {4, 0.25}, {5, 0.35}, {7, 0.2}}};
   constexpr double kMainsHz = 50.03;  // Never exactly the nominal frequency.
   double power = 0;
   for (const auto& [harmonic, amplitude] : kHarmonics) power += amplitude * amplitude / 2;
-  const double level = std::pow(10, (speech_level_db(sound) - db_below_speech) / 20) / std::sqrt(power);
+  const double level = std::pow(10, (mean_level_db(sound) - db_below_speech) / 20) / std::sqrt(power);
   for (std::size_t at = 0; at < sound.size(); ++at) {
     double hum = 0;
     for (const auto& [harmonic, amplitude] : kHarmonics) {
@@ -276,16 +293,10 @@ std::vector<std::string> noise_names() {
 }
 
 double speech_level_db(std::span<const float> sound) {
-  std::vector<double> powers;
-  for (std::size_t at = 0; at + kBlockSamples <= sound.size(); at += kBlockSamples)
-    powers.push_back(power_of(sound.subspan(at, kBlockSamples)));
-  std::erase_if(powers, [](double power) { return power < 1e-10; });  // Digital silence between recordings.
-  if (powers.empty()) return -120;
+  auto powers = block_powers(sound);
   std::ranges::sort(powers, std::greater<>());
   powers.resize((powers.size() + 1) / 2);
-  double sum = 0;
-  for (const double power : powers) sum += power;
-  return 10 * std::log10(sum / static_cast<double>(powers.size()));
+  return mean_db(powers);
 }
 
 Result<std::vector<float>> hear(std::span<const float> samples, std::string_view microphone, std::string_view noise,
@@ -307,7 +318,7 @@ Result<std::vector<float>> hear(std::span<const float> samples, std::string_view
   Sound sound(samples.begin(), samples.end());
   if (added != kNoises.end()) {
     const auto extra = noise_of(sound.size(), added->is_pink, seed);
-    const auto level = static_cast<float>(std::pow(10, (speech_level_db(sound) - added->snr_db) / 20));
+    const auto level = static_cast<float>(std::pow(10, (mean_level_db(sound) - added->snr_db) / 20));
     for (std::size_t at = 0; at < sound.size(); ++at) sound[at] += level * extra[at];
   }
   return found->hear(std::move(sound), seed);

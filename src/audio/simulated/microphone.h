@@ -30,8 +30,8 @@ std::vector<std::string> noise_names();
 /// Root mean square of the loud half of the blocks of 32 ms, in dB relative to full scale; -120 for silence.
 double speech_level_db(std::span<const float> sound);
 
-/// samples: 16 kHz, -1..1; what stands out of the pauses counts as the speech. Errors: not_found (an unknown
-/// microphone, noise; the message lists those there are), invalid_argument (less than 0.1 s).
+/// samples: 16 kHz, -1..1; noise and hum are so far below their mean power, digital silence left out. Errors: not_found
+/// (an unknown microphone, noise; the message lists those there are), invalid_argument (less than 0.1 s).
 Result<std::vector<float>> hear(std::span<const float> samples, std::string_view microphone, std::string_view noise,
                                 std::uint64_t seed);
 
