@@ -41,9 +41,11 @@ std::optional<Utterance> VoiceSegmenter::flush() {
 }
 
 std::optional<Utterance> VoiceSegmenter::cut(std::int64_t begin_block, std::int64_t end_block) {
+  // After a cut for length speech goes on in the very next block; what lies on both sides of it is heard once.
+  const bool goes_on = end_block <= last_speech_block_;
   const std::int64_t pad = blocks_in(options_.pad_s);
   const std::int64_t from = std::max(first_block_, begin_block - pad);
-  const std::int64_t to = std::min(next_block_, end_block + pad);
+  const std::int64_t to = goes_on ? end_block : std::min(next_block_, end_block + pad);
 
   std::optional<Utterance> utterance;
   if (end_block - begin_block >= blocks_in(options_.speech_s_min)) {
@@ -58,10 +60,8 @@ std::optional<Utterance> VoiceSegmenter::cut(std::int64_t begin_block, std::int6
     utterance->probability = static_cast<float>(sum / static_cast<double>(end_block - begin_block));
   }
 
-  // After a cut for length speech goes on in the very next block; after silence it waits for a new beginning.
-  const bool goes_on = end_block <= last_speech_block_;
   begin_block_ = goes_on ? std::optional(end_block) : std::nullopt;
-  forget_before(goes_on ? end_block - pad : next_block_ - pad);
+  forget_before(goes_on ? end_block : next_block_ - pad);
   return utterance;
 }
 

@@ -2,8 +2,8 @@
 //
 // Hysteresis: speech begins at `begin_probability`, ends after `silence_s` below end_probability. Neighbours closer
 // than join_s are one utterance while it stays below length_s_max (a recogniser does better on one long piece than on
-// two short ones); a longer one is cut at its least speech-like block in the second half. Padding by pad_s of real
-// sound on both sides. Threads: one stream; a pure state machine.
+// two short ones); a longer one is cut at its least speech-like block in the second half, without overlap, so that no
+// word is heard twice. Padding by pad_s of real sound at both ends. Threads: one stream; a pure state machine.
 #pragma once
 
 #include <cstdint>
