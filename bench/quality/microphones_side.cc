@@ -57,20 +57,25 @@ Result<Stream> read_stream(const std::vector<std::string>& files) {
   return stream;
 }
 
-/// What one treatment makes of a block, in place.
-using Treatment = std::function<void(std::span<float> block)>;
+/// What one treatment makes of a block, in place, and what the voice detector gets to hear of it.
+struct Treatment {
+  std::function<void(std::span<float> block)> treat;
+  std::function<void(std::span<float> block)> for_detector;
+  audio::SegmenterOptions segments;
+  bool knows_segments = false;  ///< Utterances are cut where the clean recording has speech: what the detector costs.
+};
 
-/// "none", "level", "condition", or "condition" with changed settings: "condition/equalizer=0/suppression=6".
+std::function<void(std::span<float>)> conditioning(const audio::ConditionerOptions& options) {
+  auto conditioner = std::make_shared<audio::Conditioner>(options, audio::simulated::kRateHz, kBlock);
+  return [conditioner](std::span<float> block) { conditioner->process(block, block); };
+}
+
+/// "none", "level" (what stage `voice` does by itself), "condition" (that stage before it), or "condition" with changed
+/// settings: "condition/equalizer=0/suppression=6".
 Result<Treatment> make_treatment(const std::string& name) {
-  constexpr double kBlockS = static_cast<double>(kBlock) / audio::simulated::kRateHz;
-  if (name == "none") return Treatment([](std::span<float>) {});
-  if (name == "level") {
-    auto level = std::make_shared<audio::LevelControl>(audio::LevelOptions{}, kBlockS);
-    return Treatment([level](std::span<float> block) { level->apply(block, block); });
-  }
-  audio::ConditionerOptions options;
   const auto parts = CLI::detail::split(name, '/');
-  if (parts.front() != "condition") return Error{ErrorCode::invalid_argument, "no treatment \"" + name + "\""};
+  Treatment treatment;
+  audio::ConditionerOptions options;
   for (std::size_t at = 1; at < parts.size(); ++at) {
     const auto pair = CLI::detail::split(parts[at], '=');
     const float value = pair.size() == 2 ? std::stof(pair[1]) : 0;
@@ -80,12 +85,38 @@ Result<Treatment> make_treatment(const std::string& name) {
       options.suppression_db = value;
     } else if (pair.front() == "hum") {
       options.removes_hum = value != 0;
+    } else if (pair.front() == "join") {
+      treatment.segments.join_s = value;
+    } else if (pair.front() == "begin") {
+      treatment.segments.begin_probability = value;
+      treatment.segments.end_probability = value * 0.7F;
+    } else if (pair.front() == "detect") {
+      audio::ConditionerOptions detector;
+      detector.removes_hum = false;
+      detector.equalizer_db_max = 0;
+      detector.suppression_db = value;
+      treatment.for_detector = conditioning(detector);
+    } else if (pair.front() == "segments") {
+      treatment.knows_segments = true;
     } else {
       return Error{ErrorCode::invalid_argument, "no setting \"" + parts[at] + "\""};
     }
   }
-  auto conditioner = std::make_shared<audio::Conditioner>(options, audio::simulated::kRateHz, kBlock);
-  return Treatment([conditioner](std::span<float> block) { conditioner->process(block, block); });
+  auto level = std::make_shared<audio::LevelControl>(audio::LevelOptions{},
+                                                     static_cast<double>(kBlock) / audio::simulated::kRateHz);
+  if (parts.front() == "none") {
+    treatment.treat = [](std::span<float>) {};
+  } else if (parts.front() == "level") {
+    treatment.treat = [level](std::span<float> block) { level->apply(block, block); };
+  } else if (parts.front() == "condition") {
+    treatment.treat = [condition = conditioning(options), level](std::span<float> block) {
+      condition(block);
+      level->apply(block, block);
+    };
+  } else {
+    return Error{ErrorCode::invalid_argument, "no treatment \"" + name + "\""};
+  }
+  return treatment;
 }
 
 class Listener {
@@ -96,10 +127,26 @@ class Listener {
     return Listener(std::move(detector), std::move(recognizer));
   }
 
-  /// The text of each clip; an utterance belongs to the clip that its middle is nearest to.
-  Result<std::vector<std::string>> understand(const Stream& stream, std::vector<float> sound, const Treatment& treat) {
+  /// How much like speech each block is.
+  Result<std::vector<float>> detect(std::vector<float> sound, const Treatment& treatment) {
     detector_->reset();
-    audio::VoiceSegmenter segmenter({}, audio::simulated::kRateHz, kBlock);
+    std::vector<float> probabilities;
+    for (std::size_t at = 0; at + kBlock <= sound.size(); at += kBlock) {
+      const std::span block(sound.data() + at, kBlock);
+      if (treatment.for_detector) treatment.for_detector(block);
+      VERGE_TRY(const float probability, detector_->probability(block));
+      probabilities.push_back(probability);
+    }
+    return probabilities;
+  }
+
+  /// The text of each clip; an utterance belongs to the clip that its middle is nearest to.
+  Result<std::vector<std::string>> understand(const Stream& stream, std::vector<float> sound,
+                                              const Treatment& treatment) {
+    for (std::size_t at = 0; at + kBlock <= sound.size(); at += kBlock)
+      treatment.treat(std::span(sound.data() + at, kBlock));
+    VERGE_TRY(const auto probabilities, detect(treatment.knows_segments ? stream.samples : sound, treatment));
+    audio::VoiceSegmenter segmenter(treatment.segments, audio::simulated::kRateHz, kBlock);
     std::vector<std::string> texts(stream.clips.size());
     const auto take = [&](std::optional<audio::Utterance> utterance) -> Status {
       if (!utterance) return Done{};
@@ -115,12 +162,8 @@ class Listener {
       texts[nearest] += (texts[nearest].empty() ? "" : " ") + transcript.text;
       return Done{};
     };
-    for (std::size_t at = 0; at + kBlock <= sound.size(); at += kBlock) {
-      const std::span block(sound.data() + at, kBlock);
-      treat(block);
-      VERGE_TRY(const float probability, detector_->probability(block));
-      VERGE_CHECK(take(segmenter.add(block, probability)));
-    }
+    for (std::size_t block = 0; block < probabilities.size(); ++block)
+      VERGE_CHECK(take(segmenter.add(std::span(sound.data() + block * kBlock, kBlock), probabilities[block])));
     VERGE_CHECK(take(segmenter.flush()));
     return texts;
   }
