@@ -1,4 +1,5 @@
 #include "audio/add_stages.h"
+
 #include "audio/conditioning/add_stages.h"
 #include "audio/live/live_sound.h"
 #include "audio/recording/recording_source.h"

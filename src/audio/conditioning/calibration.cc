@@ -65,6 +65,7 @@ Result<MicrophoneProfile> Calibration::profile() const {
   profile.offset = static_cast<float>(sum_ / static_cast<double>(sample_count_));
   profile.clipped_share = static_cast<float>(clipped_blocks_) / static_cast<float>(block_count_);
   profile.dead_share = static_cast<float>(dead_blocks_) / static_cast<float>(block_count_);
+  profile.snr_db = facts.snr_db;
   profile.hum_hz = facts.hum_hz;
   profile.hum_db = facts.hum_db;
   profile.background_bands_db = facts.background_bands_db;

@@ -125,6 +125,7 @@ class ConditionStage final : public pipeline::Stage {
     profile.rate_hz = shape_.rate_hz;
     profile.heard_s = heard_s_;
     profile.background_db = facts.background_db;
+    profile.snr_db = facts.snr_db;
     profile.hum_hz = facts.hum_hz;
     profile.hum_db = facts.hum_db;
     profile.background_bands_db = facts.background_bands_db;
@@ -243,7 +244,8 @@ pipeline::Kind<pipeline::Stage> condition_kind() {
                    "So long without any movement the microphone is dead, seconds, 0..3600; 0: "
                    "not looked for",
                    defaults.faults.dead_s},
-                  {"profile", "path", "What `verge data calibrate` wrote; default: it learns by itself", ""},
+                  {"profile", "path",
+                   "Begins with what such a stage kept as its state elsewhere; default: it learns by itself", ""},
                   {"state", "path", "File that keeps what it learned across restarts; default: nothing is kept", ""}},
       .make = [](const Json& json, const pipeline::Context& context) -> Result<std::unique_ptr<pipeline::Stage>> {
         auto options = read_options(json, context);

@@ -22,7 +22,7 @@ namespace verge::audio {
 struct ConditionStageOptions {
   ConditionerOptions conditioner;
   FaultOptions faults;
-  std::filesystem::path profile;  ///< Of `verge data calibrate`; empty: none.
+  std::filesystem::path profile;  ///< A file that a stage like this kept as its `state`; empty: none.
   std::filesystem::path state;    ///< Read when it is there, else the profile; empty: nothing is kept.
 };
 

@@ -53,6 +53,7 @@ Json to_json(const MicrophoneProfile& profile) {
           {"rate_hz", profile.rate_hz},
           {"heard_s", rounded(profile.heard_s)},
           {"background_db", rounded(profile.background_db)},
+          {"snr_db", rounded(profile.snr_db)},
           {"loud_db", rounded(profile.loud_db)},
           {"offset", std::round(profile.offset * 1e6) / 1e6},
           {"clipped_share", rounded(profile.clipped_share)},
@@ -76,6 +77,7 @@ Result<MicrophoneProfile> profile_from_json(const Json& json) {
   VERGE_TRY(const double rate, ranged(json, "rate_hz", 8000, 96'000, profile.rate_hz));
   VERGE_TRY(profile.heard_s, ranged(json, "heard_s", 0, 1e9, 0));
   VERGE_TRY(const double background, ranged(json, "background_db", -200, 60, -120));
+  VERGE_TRY(const double snr, ranged(json, "snr_db", -60, 140, 0));
   VERGE_TRY(const double loud, ranged(json, "loud_db", -200, 60, -120));
   VERGE_TRY(const double offset, ranged(json, "offset", -1, 1, 0));
   VERGE_TRY(const double clipped, ranged(json, "clipped_share", 0, 1, 0));
@@ -85,6 +87,7 @@ Result<MicrophoneProfile> profile_from_json(const Json& json) {
   VERGE_TRY(profile.background_bands_db, bands_from_json(json, "background_bands_db"));
   profile.rate_hz = static_cast<int>(rate);
   profile.background_db = static_cast<float>(background);
+  profile.snr_db = static_cast<float>(snr);
   profile.loud_db = static_cast<float>(loud);
   profile.offset = static_cast<float>(offset);
   profile.clipped_share = static_cast<float>(clipped);

@@ -1,6 +1,6 @@
 // audio/conditioning/profile.h -- what is known of one microphone in one place, as a small JSON file.
 //
-// `verge data calibrate` writes one; stage `condition` begins with it and keeps its own. Threads: pure functions.
+// Stage `condition` keeps one (`state`) and begins with one (`profile`). Threads: pure functions.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +18,7 @@ struct MicrophoneProfile {
   int rate_hz = 16'000;
   double heard_s = 0;  ///< How much sound it rests on.
   float background_db = -120;
+  float snr_db = 0;         ///< What stood out above the background, 200 Hz to 4 kHz; 0: nothing did.
   float loud_db = -120;     ///< The loudest twentieth of the blocks.
   float offset = 0;         ///< Mean of the samples, -1..1.
   float clipped_share = 0;  ///< Of the blocks, 0..1.
