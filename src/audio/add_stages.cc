@@ -42,27 +42,6 @@ void add_stages(pipeline::Catalog& catalog) {
   add_speech_stages(catalog);
   add_simulated_stages(catalog);
   add_sound_stages(catalog);
-  catalog.add(pipeline::Kind<pipeline::Stage>{
-      .name = "voice",
-      .where = "audio/speech/voice_stage.h",
-      .summary = "Finds speech: raises the level, marks each block, cuts utterances.",
-      .options = {option("model", "path", "Silero VAD model, ONNX", nullptr, true),
-                  option("begin", "number", "Speech begins at this probability, 0..1", 0.5),
-                  option("end", "number", "Speech ends below this probability, 0..1, less than begin", 0.35),
-                  option("join_s", "number",
-                         "Pauses up to this stay inside an utterance, seconds; delays every result by as much", 0.6),
-                  option("length_s_max", "number", "Longer utterances are cut, seconds, 2..30", 12.0),
-                  option("target_db", "number", "Level of speech before detection, dB relative to full scale", -23.0)},
-      .make = make_voice});
-  catalog.add(pipeline::Kind<pipeline::Stage>{
-      .name = "speech",
-      .where = "audio/speech/speech_stage.h",
-      .summary = "Turns utterances into text (Moonshine); one event speech.final each.",
-      .options = SoundWish::added_to(
-          {option("model", "path", "Folder with encoder.onnx, decoder.onnx, tokenizer.json", nullptr, true),
-           option("corrections", "path", "Folder that verge data report wrote: corrects what was corrected before",
-                  "")}),
-      .make = make_speech});
   add_conditioning_stages(catalog);
   catalog.add_live_renderer(render_sound);
 }
