@@ -2,7 +2,8 @@
 
     sounds.py --bin DIR --clips FOLDER [--microphones tilt_up,telephone,...] [--classes N] [--json]
 
-FOLDER holds one folder per class with clips named FOLD-….ogg, five folds. Default settings, nothing is tuned to the set.
+FOLDER holds one folder per class with clips named FOLD-….ogg, five folds. Default settings; the one-class detectors were
+chosen with this set's figures in view, so those are optimistic.
 
 One class: each class in turn is what is normal. Clips of folds 2 to 5 are learned from, those of fold 1 of all classes are
 judged; a recording's score is the mean over its looks. Beside it: the nearest neighbour on mean and standard deviation of

@@ -98,9 +98,8 @@ Status Session::run_into(std::span<const NamedTensor> inputs, std::span<const Na
   VERGE_TRY(auto found, run(inputs, wanted));
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (found[i].shape() != outputs[i].tensor->shape() || found[i].type() != outputs[i].tensor->type()) {
-      return Error{ErrorCode::internal,
-                   fmt::format("run the model: output \"{}\" is {}, wanted {}", outputs[i].name,
-                               to_text(found[i].shape()), to_text(outputs[i].tensor->shape()))};
+      return Error{ErrorCode::internal, fmt::format("run the model: output \"{}\" is {}, wanted {}", outputs[i].name,
+                                                    to_text(found[i].shape()), to_text(outputs[i].tensor->shape()))};
     }
     *outputs[i].tensor = std::move(found[i]);
   }
