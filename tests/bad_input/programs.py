@@ -84,7 +84,7 @@ def pipelines(rows):
     (folder / "empty.yaml").write_text("")
     for name, code, parts, text in (
             ("a typo in a source's kind", INVALID, ['p.yaml:4:3: there is no source "machin"', 'did you mean "machine"?',
-                                                    "Allowed: camera, machine, mqtt, recording"],
+                                                    "Allowed: camera, machine, microphone, mqtt, recording"],
              PIPELINE.format(model="pump").replace("kind: machine", "kind: machin")),
             ("a typo in a stage", INVALID, ['p.yaml:6:5: there is no stage "scor"', "Allowed: access, anomaly, "],
              PIPELINE.format(model="pump").replace("score:", "scor:")),
