@@ -83,7 +83,11 @@ class Reader:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(60)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:  # mosquitto_sub disconnects inside its signal handler, which now and then waits for itself.
+            self.process.kill()
+            self.process.wait(60)
         self.thread.join(60)
 
 
